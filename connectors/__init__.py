@@ -1,0 +1,1 @@
+"""The world: one module per outside system, each translating to the nouns of :mod:`rules.model`."""

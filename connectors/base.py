@@ -1,0 +1,238 @@
+"""What the daemon asks of the outside world, and the errors that name its next move.
+
+::
+
+    ConnectorError
+    ├── Retryable        try again later (``retry_after`` seconds where the server said so)
+    ├── NeedsLogin       stop this account until its owner signs in
+    ├── CursorExpired    forget the cursor and poll once in full
+    ├── Rejected         this one item was refused; its neighbours go on
+    ├── Conflict         somebody changed the item since it was read; read it again
+    ├── NotSupported     this server cannot do it; do not ask again
+    └── LimitExceeded    the answer was larger or slower than we accept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from rules.model import Attendance, CalendarRef, Interval, Occurrence, OccurrenceKey
+
+
+class ConnectorError(Exception):
+    """Something outside did not do what we asked. The text is one sentence for the owner, without secrets."""
+
+
+class Retryable(ConnectorError):
+    """The server did not answer or asked us to come back; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NeedsLogin(ConnectorError):
+    """The credentials are wrong, expired or revoked."""
+
+
+class CursorExpired(ConnectorError):
+    """The server no longer knows our cursor."""
+
+
+class Rejected(ConnectorError):
+    """This item only was refused for good."""
+
+
+class Conflict(ConnectorError):
+    """The item changed since we read it (HTTP 412)."""
+
+
+class NotSupported(ConnectorError):
+    """The server has no such ability."""
+
+
+class LimitExceeded(ConnectorError):
+    """The answer was larger, deeper or slower than we accept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a server does by itself.
+
+    ``schedules`` means it delivers invitations and changes to attendees (RFC 6638), so we must not
+    send a second notice.
+    """
+
+    schedules: bool = False
+    sync_token: bool = False
+    writable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarInfo:
+    """A calendar the account offers."""
+
+    ref: CalendarRef
+    name: str
+    capabilities: Capabilities = Capabilities()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One stored object of a calendar: all occurrences that share a UID, as the server keeps them.
+
+    ``raw`` is the connector's own text of it (CalDAV: iCalendar), kept so that the horizon can roll
+    without reading again. ``broken`` says in one sentence what could not be read; its occurrences
+    are then whatever could.
+    """
+
+    href: str
+    etag: str
+    uid: str
+    raw: str
+    recurring: bool = False
+    occurrences: tuple[Occurrence, ...] = ()
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the last poll of one calendar stopped; opaque to everyone but its connector."""
+
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSet:
+    """What one poll of one calendar found.
+
+    ``full`` means ``changed`` together with ``kept`` (hrefs whose etag is unchanged) is everything
+    the calendar holds, so that absence means removal. Otherwise only ``removed`` is gone.
+    """
+
+    changed: tuple[Resource, ...] = ()
+    removed: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    cursor: Cursor = Cursor()
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the store already holds of one calendar: its cursor and the etag of each href."""
+
+    cursor: Cursor = Cursor()
+    etags: Callable[[], dict[str, str]] = field(default=dict)
+
+
+class CalendarConnector(Protocol):
+    """One account's calendars. Not safe to share between threads; a poll thread owns it."""
+
+    account: str
+
+    def calendars(self) -> Sequence[CalendarInfo]:
+        """All calendars the configuration chose. Raises :class:`ConnectorError`."""
+        ...
+
+    def changed_calendars(self, cursors: dict[CalendarRef, Cursor]) -> frozenset[CalendarRef]:
+        """Which of these calendars may have changed since their cursor, asked as cheaply as can be."""
+        ...
+
+    def poll(
+        self,
+        calendar: CalendarRef,
+        window: Interval,
+        known: Known,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ChangeSet:
+        """Changes since ``known.cursor``, their occurrences expanded in ``window``.
+
+        An empty cursor asks for everything. ``progress`` is told (done, total) resources. Raises
+        :class:`CursorExpired` when the server forgot the cursor.
+        """
+        ...
+
+    def expand(self, calendar: CalendarRef, resource: Resource, window: Interval) -> Resource:
+        """The same resource with its occurrences in another window, without asking the server."""
+        ...
+
+    def read(self, calendar: CalendarRef, href: str, window: Interval) -> Resource | None:
+        """One resource as it is now; None when it is gone."""
+        ...
+
+    def move(self, occurrence: Occurrence, start: datetime, end: datetime) -> Resource:
+        """Give the occurrence other times, SEQUENCE+1, touching nothing else, guarded by its etag.
+
+        Raises :class:`Conflict` when it changed meanwhile.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """How a server took one message: the addresses it refused, each with the server's own words."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    response: str = ""
+
+
+class Mailer(Protocol):
+    """One way for mail to leave."""
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keep one connection open for a burst of messages."""
+        ...
+
+    def send(
+        self, sender: str, recipients: Sequence[str], message: bytes, committing: Callable[[], None]
+    ) -> Receipt:
+        """Hand over one message.
+
+        Calls ``committing`` once, just before the step after which the server may have kept it
+        (SMTP: the final dot). Errors raised before that mean it was certainly not kept; an error
+        after it means nobody knows, unless it is :class:`Rejected`.
+        """
+        ...
+
+    def check(self) -> None:
+        """Reach the server and sign in, sending nothing."""
+        ...
+
+
+class AttendanceSource(Protocol):
+    """Where evidence of attendance can be read."""
+
+    def attendance(self, occurrence: Occurrence) -> Attendance | None:
+        """What the source knows of this meeting; None when nothing."""
+        ...
+
+
+__all__ = [
+    "AttendanceSource",
+    "CalendarConnector",
+    "CalendarInfo",
+    "Capabilities",
+    "ChangeSet",
+    "Conflict",
+    "ConnectorError",
+    "Cursor",
+    "CursorExpired",
+    "Known",
+    "LimitExceeded",
+    "Mailer",
+    "NeedsLogin",
+    "NotSupported",
+    "OccurrenceKey",
+    "Receipt",
+    "Rejected",
+    "Resource",
+    "Retryable",
+]

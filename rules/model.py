@@ -1,0 +1,370 @@
+"""The nouns every room shares, all frozen.
+
+Times: every :class:`~datetime.datetime` is aware. ``start`` and ``end`` keep the zone the calendar
+gave them (wall time + TZID, RFC 5545 section 3.3.5); everything observed or decided by us is UTC.
+Intervals are half-open, ``[start, end)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+
+from rules.hours import WorkingHours
+
+Address = NewType("Address", str)
+"""A lower-case mail address without ``mailto:``."""
+
+
+class PartStat(StrEnum):
+    """Participation status of an attendee (RFC 5545 section 3.2.12)."""
+
+    NEEDS_ACTION = "NEEDS-ACTION"
+    ACCEPTED = "ACCEPTED"
+    DECLINED = "DECLINED"
+    TENTATIVE = "TENTATIVE"
+    DELEGATED = "DELEGATED"
+
+
+class Role(StrEnum):
+    """Participation role (RFC 5545 section 3.2.16)."""
+
+    CHAIR = "CHAIR"
+    REQUIRED = "REQ-PARTICIPANT"
+    OPTIONAL = "OPT-PARTICIPANT"
+    NON_PARTICIPANT = "NON-PARTICIPANT"
+
+
+class CuType(StrEnum):
+    """Calendar user type (RFC 5545 section 3.2.3)."""
+
+    INDIVIDUAL = "INDIVIDUAL"
+    GROUP = "GROUP"
+    RESOURCE = "RESOURCE"
+    ROOM = "ROOM"
+    UNKNOWN = "UNKNOWN"
+
+
+class Status(StrEnum):
+    """Status of an event (RFC 5545 section 3.8.1.11)."""
+
+    CONFIRMED = "CONFIRMED"
+    TENTATIVE = "TENTATIVE"
+    CANCELLED = "CANCELLED"
+
+
+class Timing(StrEnum):
+    """What the start and end really say about the instant."""
+
+    TIMED = "timed"
+    ALL_DAY = "all-day"
+    FLOATING = "floating"
+    UNKNOWN_ZONE = "unknown-zone"
+
+
+class Held(StrEnum):
+    """Did the meeting take place? The four values of attendance."""
+
+    HELD = "held"
+    MISSED_BY_ATTENDEE = "missed_by_attendee"
+    MISSED_BY_ME = "missed_by_me"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attendee:
+    """One invited party.
+
+    ``answered_at`` is when we first *saw* the present ``partstat`` replace another one (UTC); None
+    when it never changed under our eyes.
+    """
+
+    address: Address
+    name: str = ""
+    partstat: PartStat = PartStat.NEEDS_ACTION
+    role: Role = Role.REQUIRED
+    cutype: CuType = CuType.INDIVIDUAL
+    delegated_to: Address | None = None
+    answered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class CalendarRef:
+    """One calendar of one account; ``id`` is the provider's stable name for it (CalDAV: its URL)."""
+
+    account: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class OccurrenceKey:
+    """One occurrence in one calendar.
+
+    ``recurrence_id`` is the original start of an instance in UTC, ``20260302T090000Z``, or
+    ``20260302`` for an all-day series; None for an event that does not recur (RFC 5545 section
+    3.8.4.4).
+    """
+
+    calendar: CalendarRef
+    uid: str
+    recurrence_id: str | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """The same meeting's name in every calendar that holds it."""
+        return Identity(uid=self.uid, recurrence_id=self.recurrence_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """One meeting across accounts: UID and RECURRENCE-ID (RFC 5545 section 3.8.4.7)."""
+
+    uid: str
+    recurrence_id: str | None = None
+
+    def __str__(self) -> str:
+        return self.uid if self.recurrence_id is None else f"{self.uid}/{self.recurrence_id}"
+
+    def __lt__(self, other: Identity) -> bool:
+        return str(self) < str(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One occurrence of an event as one calendar shows it.
+
+    For ``ALL_DAY``, ``FLOATING`` and ``UNKNOWN_ZONE`` the times are what the account's own zone
+    would make of them: good enough to find and show the event, never to act on it.
+    ``time_changed_at`` is when we last saw its start or end move (UTC); ``observed_at`` when we last
+    read it. ``href`` and ``etag`` are the connector's own handle for reading and writing.
+    """
+
+    key: OccurrenceKey
+    start: datetime
+    end: datetime
+    title: str = ""
+    tzid: str = "UTC"
+    timing: Timing = Timing.TIMED
+    status: Status = Status.CONFIRMED
+    transparent: bool = False
+    private: bool = False
+    organizer: Address | None = None
+    organizer_name: str = ""
+    attendees: tuple[Attendee, ...] = ()
+    sequence: int = 0
+    created: datetime | None = None
+    modified: datetime | None = None
+    location: str = ""
+    categories: tuple[str, ...] = ()
+    recurring: bool = False
+    href: str = ""
+    etag: str = ""
+    observed_at: datetime | None = None
+    time_changed_at: datetime | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """The meeting this is a copy of."""
+        return self.key.identity
+
+    @property
+    def start_utc(self) -> datetime:
+        """Start as an instant; subtract and compare only these, since same-zone arithmetic ignores DST."""
+        return self.start.astimezone(UTC)
+
+    @property
+    def end_utc(self) -> datetime:
+        """End as an instant."""
+        return self.end.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Title prefixes or categories by which a calendar app says what became of a meeting (any case)."""
+
+    held: tuple[str, ...] = ("[held]",)
+    missed: tuple[str, ...] = ("[no-show]",)
+    missed_by_me: tuple[str, ...] = ("[missed-by-me]",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The person rebookd works for. The first address is where they are told things."""
+
+    name: str
+    addresses: tuple[Address, ...]
+    hours: WorkingHours = WorkingHours()
+    marks: Marks = Marks()
+    language: str = "en"
+
+    @property
+    def zone(self) -> str:
+        """Their IANA time zone."""
+        return self.hours.zone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One account as the decision sees it.
+
+    ``seen_at`` is the last complete poll (UTC; None = never); after ``stale_after`` without another
+    the account is blind and its own conclusions stop. ``first_seen_at`` is the end of its first
+    complete poll. ``language`` and ``time_zone`` are those of the client's people, where known.
+    """
+
+    name: str
+    client: str | None = None
+    language: str | None = None
+    time_zone: str | None = None
+    rsvp_trusted: bool = True
+    seen_at: datetime | None = None
+    first_seen_at: datetime | None = None
+    stale_after: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attendance:
+    """What is known about a meeting having taken place, from where, since when (UTC)."""
+
+    held: Held
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A step already dealt with: the intent's key and the delivery state it reached, since when (UTC)."""
+
+    key: str
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A half-open span of time between two instants in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two share any time."""
+        return self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything one evaluation may look at.
+
+    ``subjects`` are judged; ``context`` (other copies of the same meeting, overlapping meetings,
+    later meetings with the same people) is only looked at. ``attendance`` and ``done`` are keyed by
+    ``str(Identity)`` and by intent key.
+    """
+
+    owner: Owner
+    accounts: dict[str, Account]
+    subjects: tuple[Occurrence, ...]
+    context: tuple[Occurrence, ...] = ()
+    attendance: dict[str, Attendance] = field(default_factory=dict)
+    done: dict[str, Done] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Because:
+    """One predicate looked at: its name, whether it holds (None = unknown), the field that said so."""
+
+    predicate: str
+    holds: bool | None
+    field: str
+    value: str
+    observed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A rule's condition is true of an occurrence: whom it concerns, and why in one sentence."""
+
+    rule: str
+    detector: str
+    key: OccurrenceKey
+    people: tuple[Address, ...]
+    reason: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One message that should leave now.
+
+    ``due`` and ``until`` bound the step (UTC, half-open); ``to`` is the one recipient; ``people``
+    the attendees it is about (``to`` among them unless it goes to the owner). ``account`` is the
+    account whose copy of the meeting speaks for it.
+    """
+
+    rule: str
+    step: str
+    do: str
+    mode: str
+    key: OccurrenceKey
+    start: datetime
+    to: Address
+    people: tuple[Address, ...]
+    due: datetime
+    until: datetime
+    reason: str
+    detector: str
+    tone: str = ""
+    template: str | None = None
+    slots: int = 0
+    within: str = ""
+
+    @property
+    def identity(self) -> Identity:
+        """The meeting it is about."""
+        return self.key.identity
+
+    @property
+    def intent_key(self) -> str:
+        """The fence against a second mail: rule, step, meeting, its start, and the address."""
+        start = self.start.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        return "\x1f".join((self.rule, self.step, str(self.identity), start, self.to))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upcoming:
+    """A step that will open if nothing changes until then."""
+
+    at: datetime
+    rule: str
+    step: str
+    key: OccurrenceKey
+    to: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """A step that is open but must not act now, and why; ``until`` is when to look again (UTC)."""
+
+    rule: str
+    step: str
+    key: OccurrenceKey
+    to: Address
+    why: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What should happen.
+
+    ``wake_at`` says, for each subject, when its answer can next change (UTC; None = never).
+    """
+
+    now: datetime
+    intents: tuple[Intent, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    upcoming: tuple[Upcoming, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+    wake_at: dict[OccurrenceKey, datetime | None] = field(default_factory=dict)
