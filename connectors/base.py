@@ -78,7 +78,7 @@ class CalendarInfo:
 
     ref: CalendarRef
     name: str
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

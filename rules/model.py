@@ -195,7 +195,7 @@ class Owner:
 
     name: str
     addresses: tuple[Address, ...]
-    hours: WorkingHours = WorkingHours()
+    hours: WorkingHours = field(default_factory=WorkingHours)
     marks: Marks = Marks()
     language: str = "en"
 
