@@ -225,6 +225,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarSeen:
+    """What people call a calendar, and when it was last read completely (UTC; None = never)."""
+
+    name: str
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attendance:
     """What is known about a meeting having taken place, from where, since when (UTC)."""
 
@@ -260,7 +268,8 @@ class Snapshot:
 
     ``subjects`` are judged; ``context`` (other copies of the same meeting, overlapping meetings,
     later meetings with the same people) is only looked at. ``attendance`` and ``done`` are keyed by
-    ``str(Identity)`` and by intent key.
+    ``str(Identity)`` and by intent key. ``calendars`` has the name and freshness of each calendar;
+    one that is missing there is as fresh as its account.
     """
 
     owner: Owner
@@ -269,6 +278,7 @@ class Snapshot:
     context: tuple[Occurrence, ...] = ()
     attendance: dict[str, Attendance] = field(default_factory=dict)
     done: dict[str, Done] = field(default_factory=dict)
+    calendars: dict[CalendarRef, CalendarSeen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,9 +337,17 @@ class Intent:
 
     @property
     def intent_key(self) -> str:
-        """The fence against a second mail: rule, step, meeting, its start, and the address."""
-        start = self.start.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        return "\x1f".join((self.rule, self.step, str(self.identity), start, self.to))
+        """The fence against a second mail."""
+        return self.key_of(self.rule, self.step, self.identity, self.start, self.to)
+
+    @staticmethod
+    def key_of(rule: str, step: str, identity: Identity, start: datetime, to: Address) -> str:
+        """Rule, step, meeting, its start and the address; a moved meeting re-arms the ladder.
+
+        SEQUENCE stays out: servers raise it for unrelated edits.
+        """
+        at = start.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        return "\x1f".join((rule, step, str(identity), at, to))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,41 @@
+"""What is known about a meeting having taken place."""
+
+from __future__ import annotations
+
+from rules.model import Attendance, Held, Identity, Marks, Occurrence, Snapshot
+
+UNKNOWN = Held.UNKNOWN
+
+
+def label_of(occurrence: Occurrence, marks: Marks) -> tuple[Held, str] | None:
+    """The mark somebody made in a calendar app, as a title prefix or a category, and where it stood."""
+    title = occurrence.title.strip().casefold()
+    categories = {category.strip().casefold() for category in occurrence.categories}
+    for held, labels in (
+        (Held.MISSED_BY_ATTENDEE, marks.missed),
+        (Held.MISSED_BY_ME, marks.missed_by_me),
+        (Held.HELD, marks.held),
+    ):
+        for label in labels:
+            word = label.casefold()
+            if title.startswith(word):
+                return held, f"title prefix {label}"
+            if word in categories or word.strip("[]") in categories:
+                return held, f"category {label}"
+    return None
+
+
+def attendance_of(
+    identity: Identity, copies: tuple[Occurrence, ...], snapshot: Snapshot
+) -> Attendance | None:
+    """The evidence about a meeting: the owner's own word first, then a label in any calendar; else None."""
+    recorded = snapshot.attendance.get(str(identity))
+    if recorded is not None:
+        return recorded
+    for copy in copies:
+        label = label_of(copy, snapshot.owner.marks)
+        if label is not None:
+            held, source = label
+            at = copy.modified or copy.observed_at or copy.end_utc
+            return Attendance(held=held, source=f"{source} in {copy.key.calendar.account}", at=at)
+    return None

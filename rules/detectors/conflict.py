@@ -1,0 +1,101 @@
+"""``conflict``: two blocking meetings of mine overlap, and this is the one to move.
+
+Of a knot of overlapping meetings the ranking keeps the best, then the next best that still fits,
+and so on; only what does not fit has to move.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rules.model import Occurrence
+from rules.people import organized_by_me
+from rules.policy import Conflict, Keep
+from rules.verdict import Looking, Verdict
+from rules.view import View, interval
+
+
+def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> Verdict:
+    """Whether this meeting has to give way, and to how many."""
+    looking = Looking(occurrence)
+    start = occurrence.start_utc
+    if not looking.at("ahead", now < start, "DTSTART", occurrence.start.isoformat()):
+        return looking.verdict(False)
+    if not looking.at("takes my time", view.blocks(occurrence), "TRANSP, PARTSTAT", _takes(occurrence)):
+        return looking.verdict(False, wake=(start,))
+    knot = _knot(occurrence, view)
+    if not looking.at(
+        "overlaps another meeting of mine", len(knot) > 1, "DTSTART, DTEND", f"{len(knot) - 1} others"
+    ):
+        return looking.verdict(False, wake=(start,))
+    kept: list[Occurrence] = []
+    rivals: list[Occurrence] = []
+    for one in sorted(knot, key=lambda one: _rank(one, when.keep, view)):
+        in_the_way = [other for other in kept if interval(other).overlaps(interval(one))]
+        if one.identity == occurrence.identity:
+            rivals = in_the_way
+            break
+        if not in_the_way:
+            kept.append(one)
+    if not rivals:
+        looking.at("ranks lower", False, "keep", "this one is kept")
+        return looking.verdict(False, wake=(start,))
+    rival = rivals[0]
+    if view.is_blind(rival):
+        value = f"{rival.key.calendar.account} cannot be seen"
+        looking.at("ranks lower", None, "keep", value)
+        return looking.verdict(None, f"the clash lies in {value}", wake=(start,))
+    shown = (
+        f"{rival.title or 'a meeting'} in {rival.key.calendar.account} at {rival.start.isoformat()} is kept"
+    )
+    looking.at("ranks lower", True, "keep", shown, rival.observed_at)
+    return looking.verdict(
+        True,
+        f"overlaps {shown}",
+        people=sorted(view.people(occurrence)),
+        wake=(start, *(other.end_utc for other in rivals if other.end_utc > now)),
+    )
+
+
+def _takes(occurrence: Occurrence) -> str:
+    return "transparent" if occurrence.transparent else "opaque"
+
+
+def _knot(occurrence: Occurrence, view: View) -> list[Occurrence]:
+    """Every blocking meeting that overlaps this one, directly or through others; one copy each."""
+    others = [one for one in view.meetings() if one.identity != occurrence.identity and view.blocks(one)]
+    knot = [occurrence]
+    for one in knot:  # grows while it is walked
+        span = interval(one)
+        knot.extend(other for other in others if interval(other).overlaps(span))
+        others = [other for other in others if not interval(other).overlaps(span)]
+    return knot
+
+
+def _rank(occurrence: Occurrence, keep: tuple[Keep, ...], view: View) -> tuple[object, ...]:
+    """Sorts what is kept first; every tie is broken, so that each copy of the truth agrees."""
+    born = occurrence.created
+    age = born.timestamp() if born else float("inf")
+    return (*(_prefer(one, occurrence, view) for one in keep), age, str(occurrence.identity))
+
+
+def _prefer(keep: Keep, occurrence: Occurrence, view: View) -> float:
+    copies = view.copies(occurrence.identity)
+    born = occurrence.created.timestamp() if occurrence.created else None
+    match keep.kind:
+        case "account":
+            return float(all(copy.key.calendar.account != keep.value for copy in copies))
+        case "client":
+            return float(all(view.account(copy).client != keep.value for copy in copies))
+        case "calendar":
+            return float(all(keep.value not in view.calendar_names(copy) for copy in copies))
+        case "organizer":
+            return float(organized_by_me(occurrence, view.owner) is not (keep.value == "me"))
+        case "earliest_created":
+            return born if born is not None else float("inf")
+        case "latest_created":
+            return -born if born is not None else float("inf")
+        case "most_attendees":
+            return -float(len(occurrence.attendees))
+        case _:
+            return -(occurrence.end_utc - occurrence.start_utc).total_seconds()

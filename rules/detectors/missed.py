@@ -1,0 +1,80 @@
+"""``missed``: the meeting is over and there is evidence that somebody was not there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rules.model import Attendance, Attendee, Held, Occurrence, PartStat
+from rules.people import required_people
+from rules.policy import Missed
+from rules.verdict import Looking, Verdict
+from rules.view import View
+
+_BLAME = {"attendee": Held.MISSED_BY_ATTENDEE, "me": Held.MISSED_BY_ME}
+
+PRESUMED = "presumed"
+"""Tone of a finding that rests on silence, not on evidence."""
+
+
+def judge(occurrence: Occurrence, when: Missed, view: View, now: datetime) -> Verdict:
+    """Who was missing, by evidence or, where the owner asked for it, by presumption."""
+    looking = Looking(occurrence)
+    settled = occurrence.end_utc + when.settle.delta
+    over = now >= settled
+    if not looking.at(f"ended {when.settle} ago", over, "DTEND", occurrence.end.isoformat()):
+        return looking.verdict(False, wake=(settled,))
+    other = view.replacement(occurrence, since=occurrence.start_utc)
+    if other is not None:
+        looking.at(
+            "not replaced", False, "DTSTART", f"a meeting with the same people at {other.start.isoformat()}"
+        )
+        return looking.verdict(False)
+    people = required_people(occurrence, view.owner)
+    evidence = view.attendance(occurrence)
+    if evidence is not None and evidence.held is not Held.UNKNOWN:
+        return _by_evidence(when, evidence, looking, people)
+    looking.at("evidence of attendance", None, "attendance", "none")
+    return _by_presumption(occurrence, when, view, looking, people)
+
+
+def _by_evidence(
+    when: Missed, evidence: Attendance, looking: Looking, people: tuple[Attendee, ...]
+) -> Verdict:
+    value = f"{evidence.held.value} ({evidence.source})"
+    holds = evidence.held is _BLAME[when.by]
+    looking.at(f"missed by {when.by}", holds, "attendance", value, evidence.at)
+    who = "I" if when.by == "me" else "the other side"
+    return looking.verdict(
+        holds, f"{who} missed it, says {evidence.source}", people=(one.address for one in people)
+    )
+
+
+def _by_presumption(
+    occurrence: Occurrence, when: Missed, view: View, looking: Looking, people: tuple[Attendee, ...]
+) -> Verdict:
+    if not when.presume or when.by == "me":
+        return looking.verdict(None, "nobody knows whether it took place")
+    if not view.account(occurrence).rsvp_trusted:
+        looking.at("answers can be seen", None, "rsvp", "untrusted")
+        return looking.verdict(None, "answers in this account are not trusted")
+    silent: list[Attendee] = []
+    for person in people:
+        never = "never_confirmed" in when.presume and person.partstat is PartStat.NEEDS_ACTION
+        unsure = "tentative" in when.presume and person.partstat is PartStat.TENTATIVE
+        if looking.at(
+            f"{person.address} never said yes",
+            never or unsure,
+            "PARTSTAT",
+            person.partstat.value,
+            person.answered_at,
+        ):
+            silent.append(person)
+    if not silent:
+        return looking.verdict(None, "nobody knows whether it took place")
+    names = ", ".join(person.address for person in silent)
+    return looking.verdict(
+        True,
+        f"{names} never said yes, so it is presumed missed",
+        people=(person.address for person in silent),
+        tone=PRESUMED,
+    )

@@ -1,0 +1,54 @@
+"""Which occurrences a rule may act on at all."""
+
+from __future__ import annotations
+
+from rules.model import Because, Occurrence, PartStat, Timing
+from rules.people import my_answer, organized_by_me, required_people
+from rules.view import View
+
+_HELD_BACK = {
+    Timing.ALL_DAY: "an all-day event has no time to confirm or move",
+    Timing.FLOATING: "its time is floating: it names no time zone, so the instant is unknown",
+    Timing.UNKNOWN_ZONE: "its time zone is not known, so the instant is unknown",
+}
+
+
+def eligibility(occurrence: Occurrence, view: View, *, unanswered_by_me: bool = False) -> tuple[Because, ...]:
+    """The predicates of eligibility, in order, up to the first that fails.
+
+    Timed, not cancelled, organised or accepted by me, with a required human attendee who is not me.
+    ``unanswered_by_me`` asks instead for somebody else's invitation that I have not answered.
+    """
+    owner = view.owner
+    seen = occurrence.observed_at
+    looked: list[Because] = []
+
+    def look(predicate: str, holds: bool, field: str, value: str) -> bool:
+        looked.append(Because(predicate=predicate, holds=holds, field=field, value=value, observed_at=seen))
+        return holds
+
+    timed = occurrence.timing is Timing.TIMED
+    if not look("timed", timed, "DTSTART", _HELD_BACK.get(occurrence.timing, occurrence.tzid)):
+        return tuple(looked)
+    if not look("not cancelled", not view.is_cancelled(occurrence), "STATUS", occurrence.status.value):
+        return tuple(looked)
+    answer = my_answer(occurrence, owner)
+    if unanswered_by_me:
+        waiting = not organized_by_me(occurrence, owner) and answer is PartStat.NEEDS_ACTION
+        look("I have not answered", waiting, "PARTSTAT", answer.value if answer else "not invited")
+        return tuple(looked)
+    value = (
+        "organised by me"
+        if organized_by_me(occurrence, owner)
+        else (answer.value if answer else "not invited")
+    )
+    if not look("organised or accepted by me", answer is PartStat.ACCEPTED, "ORGANIZER, PARTSTAT", value):
+        return tuple(looked)
+    people = required_people(occurrence, owner)
+    look(
+        "someone else is required",
+        bool(people),
+        "ATTENDEE",
+        ", ".join(one.address for one in people) or "nobody",
+    )
+    return tuple(looked)

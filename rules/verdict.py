@@ -1,0 +1,67 @@
+"""What a detector answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rules.model import Address, Because, Occurrence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the condition holds (None = unknown), whom it concerns, and why.
+
+    ``reason`` is one sentence for the owner. ``wake`` are the instants (UTC) at which the answer may
+    change by time alone. ``tone`` tells the mail how sure we are.
+    """
+
+    holds: bool | None
+    because: tuple[Because, ...]
+    people: tuple[Address, ...] = ()
+    reason: str = ""
+    tone: str = ""
+    wake: tuple[datetime, ...] = ()
+
+
+class Looking:
+    """Collects the predicates one detector looks at."""
+
+    def __init__(self, occurrence: Occurrence) -> None:
+        self._seen = occurrence.observed_at
+        self._because: list[Because] = []
+
+    def at(
+        self, predicate: str, holds: bool | None, field: str, value: str, observed_at: datetime | None = None
+    ) -> bool | None:
+        """Note one predicate and give back whether it holds."""
+        self._because.append(
+            Because(
+                predicate=predicate,
+                holds=holds,
+                field=field,
+                value=value,
+                observed_at=observed_at or self._seen,
+            )
+        )
+        return holds
+
+    def verdict(
+        self,
+        holds: bool | None,
+        reason: str = "",
+        *,
+        people: Iterable[Address] = (),
+        tone: str = "",
+        wake: Iterable[datetime | None] = (),
+    ) -> Verdict:
+        """The verdict with everything noted so far."""
+        return Verdict(
+            holds=holds,
+            because=tuple(self._because),
+            people=tuple(people),
+            reason=reason,
+            tone=tone,
+            wake=tuple(at for at in wake if at is not None),
+        )

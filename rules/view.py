@@ -1,0 +1,119 @@
+"""A snapshot with the indexes that detectors need."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+
+from rules.attendance import attendance_of
+from rules.model import (
+    Account,
+    Address,
+    Attendance,
+    Identity,
+    Interval,
+    Occurrence,
+    Owner,
+    PartStat,
+    Snapshot,
+    Status,
+    Timing,
+)
+from rules.people import my_answer, reconciled, required_people
+
+
+class View:
+    """What one evaluation sees, each copy of a meeting reconciled with the others."""
+
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.owner: Owner = snapshot.owner
+        copies: dict[Identity, dict[object, Occurrence]] = defaultdict(dict)
+        for one in (*snapshot.context, *snapshot.subjects):
+            copies[one.identity][one.key] = one
+        self._copies: dict[Identity, tuple[Occurrence, ...]] = {}
+        for identity, found in copies.items():
+            group = tuple(sorted(found.values(), key=lambda one: one.key))
+            if len(group) > 1:
+                group = tuple(reconciled(one, group) for one in group)
+            self._copies[identity] = group
+
+    @property
+    def subjects(self) -> list[Occurrence]:
+        """The occurrences to judge, each once, in a fixed order."""
+        wanted = {one.key for one in self.snapshot.subjects}
+        found = [one for group in self._copies.values() for one in group if one.key in wanted]
+        return sorted(found, key=lambda one: one.key)
+
+    def account(self, occurrence: Occurrence) -> Account:
+        """The account whose calendar holds it."""
+        return self.snapshot.accounts[occurrence.key.calendar.account]
+
+    def calendar_names(self, occurrence: Occurrence) -> tuple[str, ...]:
+        """The names the calendar goes by: what it is called, else its id."""
+        ref = occurrence.key.calendar
+        calendar = self.snapshot.calendars.get(ref)
+        return (calendar.name, ref.id) if calendar else (ref.id,)
+
+    def copies(self, identity: Identity) -> tuple[Occurrence, ...]:
+        """Every copy of one meeting, in a fixed order."""
+        return self._copies.get(identity, ())
+
+    def meetings(self) -> Iterator[Occurrence]:
+        """One copy of every meeting in sight."""
+        for group in self._copies.values():
+            yield group[0]
+
+    def attendance(self, occurrence: Occurrence) -> Attendance | None:
+        """What is known about the meeting having taken place; None when nothing."""
+        return attendance_of(occurrence.identity, self.copies(occurrence.identity), self.snapshot)
+
+    def seen_at(self, occurrence: Occurrence) -> datetime | None:
+        """When its calendar was last read completely (UTC); None = never."""
+        calendar = self.snapshot.calendars.get(occurrence.key.calendar)
+        return calendar.seen_at if calendar else self.account(occurrence).seen_at
+
+    def is_blind(self, occurrence: Occurrence) -> bool:
+        """Whether its calendar has not been read for so long that nothing may be concluded."""
+        seen = self.seen_at(occurrence)
+        return seen is None or self.now - seen >= self.account(occurrence).stale_after
+
+    def is_cancelled(self, occurrence: Occurrence) -> bool:
+        """Whether the newest copy of the meeting says it is cancelled."""
+        newest = max(one.sequence for one in self.copies(occurrence.identity))
+        return any(
+            one.status is Status.CANCELLED and one.sequence == newest
+            for one in self.copies(occurrence.identity)
+        )
+
+    def blocks(self, occurrence: Occurrence) -> bool:
+        """Whether it takes my time: timed, opaque, not cancelled, and mine or accepted by me."""
+        if occurrence.timing is not Timing.TIMED or occurrence.transparent or self.is_cancelled(occurrence):
+            return False
+        if not occurrence.attendees and occurrence.organizer is None:
+            return True
+        return my_answer(occurrence, self.owner) is PartStat.ACCEPTED
+
+    def people(self, occurrence: Occurrence) -> frozenset[Address]:
+        """The addresses of its required people."""
+        return frozenset(one.address for one in required_people(occurrence, self.owner))
+
+    def replacement(self, occurrence: Occurrence, since: datetime) -> Occurrence | None:
+        """A later meeting with the same people, created or moved at ``since`` or after; None without one."""
+        wanted = self.people(occurrence)
+        for other in self.meetings():
+            if other.identity == occurrence.identity or other.start_utc <= occurrence.start_utc:
+                continue
+            touched = max((at for at in (other.created, other.time_changed_at) if at), default=None)
+            if touched is None or touched < since or not self.blocks(other):
+                continue
+            if wanted and wanted <= self.people(other):
+                return other
+        return None
+
+
+def interval(occurrence: Occurrence) -> Interval:
+    """The time it takes, in UTC."""
+    return Interval(occurrence.start_utc, occurrence.end_utc)
