@@ -1,0 +1,203 @@
+"""What a rule's ``when:`` may ask: a bare word, or a mapping of one word to its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+from rules.faults import Faults, Strict, closest, fault, not_one_of, not_yet, shown
+from rules.fields import OneOrMany, Schema, Span, Text, duplicates, span
+
+
+class Detector(Strict):
+    """One question asked of a meeting; ``word`` is its name in the file."""
+
+    word: ClassVar[str]
+
+
+class Unconfirmed(Detector):
+    """Ahead, and somebody needed has not said yes."""
+
+    word: ClassVar[str] = "unconfirmed"
+
+    by: Literal["attendee", "me"] = "attendee"
+    """Whose answer is missing: a required attendee's, or mine."""
+    tentative: Literal["counts", "ignored"] = "ignored"
+    """Whether a tentative answer counts as unconfirmed."""
+    min_age: Span | None = Field(None, examples=["2h"])
+    """Leave younger invitations alone."""
+
+
+class Missed(Detector):
+    """Over, and there is evidence that it did not take place."""
+
+    word: ClassVar[str] = "missed"
+
+    by: Literal["attendee", "me"] = "attendee"
+    """Who was not there."""
+    presume: Annotated[tuple[Literal["never_confirmed", "tentative"], ...], OneOrMany()] = ()
+    """Without evidence, count a meeting as missed when its attendee never said yes, or only maybe."""
+    settle: Span = span("5m")
+    """How long after the end to wait for evidence."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        if faults := duplicates(self.presume):
+            raise Faults(each.under("presume") for each in faults)
+        if self.presume and self.by == "me":
+            raise fault(
+                "'presume' is about attendees", "take it out, or write by: attendee", "presume", at="key"
+            )
+        return self
+
+
+class Unaccounted(Detector):
+    """Over, and nothing says whether it took place."""
+
+    word: ClassVar[str] = "unaccounted"
+
+    settle: Span = span("5m")
+    """How long after the end to wait for evidence."""
+
+
+_NAMED = ("account", "client", "calendar")
+_BARE = ("earliest_created", "latest_created", "most_attendees", "longest")
+_KEEP = (*(f"{kind}:NAME" for kind in _NAMED), *_BARE, "organizer:me", "organizer:them")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep(Text):
+    """One criterion for which of two overlapping meetings stays; ``value`` is empty for a bare word."""
+
+    what: ClassVar[str] = "which of two overlapping meetings stays"
+    examples: ClassVar[tuple[str, ...]] = (
+        "account:acme",
+        "client:Acme",
+        "earliest_created",
+        "organizer:them",
+    )
+    pattern: ClassVar[str] = rf"^(({'|'.join(_NAMED)}):.+|organizer:(me|them)|{'|'.join(_BARE)})$"
+
+    kind: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}" if self.value else self.kind
+
+    @classmethod
+    def _not_text(cls, value: object) -> Faults:
+        if isinstance(value, Mapping) and len(value) == 1:
+            (kind, name), *_ = value.items()
+            return fault(f"'{kind}: {shown(name)}' has a space", f"write {kind}:{shown(name)} in one piece")
+        return super(Keep, cls)._not_text(value)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``account:NAME``, ``client:NAME``, ``calendar:NAME``, ``organizer:me`` or a bare word."""
+        kind, colon, value = (part.strip() for part in text.partition(":"))
+        if (kind in _NAMED and value) or (kind == "organizer" and value in {"me", "them"}):
+            return cls(kind, value)
+        if kind in _BARE and not colon:
+            return cls(kind)
+        if kind in _NAMED:
+            raise fault(f"'{kind}' needs a name", f"write it like {kind}:acme")
+        raise Faults([not_one_of(text, _KEEP)])
+
+
+class Conflict(Detector):
+    """Two meetings of mine overlap; the one that ranks lower by its `keep` order is to move."""
+
+    word: ClassVar[str] = "conflict"
+    later: ClassVar[frozenset[str]] = frozenset({"travel"})
+
+    keep: Annotated[tuple[Keep, ...], OneOrMany()] = Field(
+        (), examples=[["account:acme", "earliest_created"]]
+    )
+    """Which of the two stays: the first criterion that tells them apart decides."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        if faults := duplicates(self.keep):
+            raise Faults(each.under("keep") for each in faults)
+        return self
+
+
+DETECTORS: dict[str, type[Detector]] = {
+    each.word: each for each in (Unconfirmed, Missed, Unaccounted, Conflict)
+}
+"""Every question this version can ask, by its word."""
+
+LATER = frozenset({"declined", "cancelled", "away", "silent", "ending"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    word: str
+    options: object
+
+
+def _asked(value: object) -> _Asked:
+    if isinstance(value, Detector):
+        return _Asked(value.word, value)
+    if isinstance(value, str):
+        if value in LATER:
+            raise Faults([not_yet(value)])
+        if value not in DETECTORS:
+            raise Faults([not_one_of(value, DETECTORS)])
+        return _Asked(value, {})
+    if not isinstance(value, Mapping):
+        raise fault(f"one of {', '.join(DETECTORS)} is expected here, not {shown(value)}")
+    words = [str(key) for key in value]
+    for word in words:
+        if word in LATER:
+            raise Faults([not_yet(word, word, at="key")])
+    known = [word for word in words if word in DETECTORS]
+    if len(words) == 1 and not known:
+        wrong = not_one_of(words[0], DETECTORS)
+        raise fault(wrong.message, wrong.help, words[0], at="key")
+    if len(words) != 1:
+        extra = next((word for word in words if word not in known[:1]), None)
+        hint = f"write when: {{{known[0]}: {{{extra}: …}}}}" if known and extra else ""
+        hint = hint or closest(words[0] if words else "", DETECTORS) or "write when: unconfirmed"
+        raise fault("'when' asks exactly one question", hint, *([extra] if extra else []), at="key")
+    return _Asked(words[0], {} if value[words[0]] is None else value[words[0]])
+
+
+class _OneQuestion:
+    """Annotation that reads ``when:`` into one detector, its place in errors below its own word."""
+
+    def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices: dict[Any, CoreSchema] = {
+            word: core_schema.no_info_before_validator_function(_options, handler.generate_schema(each))
+            for word, each in DETECTORS.items()
+        }
+        union = core_schema.tagged_union_schema(choices, discriminator=_word)
+        return core_schema.no_info_before_validator_function(_asked, union)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
+        options = handler(schema)["oneOf"]
+        bare = [{"const": word, "description": each.__doc__} for word, each in DETECTORS.items()]
+        mapping = {
+            "type": "object",
+            "properties": dict(zip(DETECTORS, options, strict=True)),
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        }
+        return {"oneOf": [*bare, mapping]}
+
+
+def _word(asked: _Asked) -> str:
+    return asked.word
+
+
+def _options(asked: _Asked) -> object:
+    return asked.options
+
+
+When = Annotated[Unconfirmed | Missed | Unaccounted | Conflict, _OneQuestion()]
+"""The question a rule asks."""

@@ -1,0 +1,280 @@
+"""The rules file: what to look for, and which steps follow.
+
+Reading a file gives a :class:`RulesFile`; all of an owner's files together make one :class:`Policy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from rules.detections import Conflict, Detector, Keep, Missed, Unaccounted, Unconfirmed, When
+from rules.faults import Fault, Faults, Strict, not_one_of
+from rules.fields import Moment, Name, OneOrMany, Pattern, PositiveSpan, Span, duplicates, refused_later, span
+from rules.matchers import Organizer, TextMatch
+from rules.timetable import QuietHours
+
+RESERVED = "rebookd"
+"""The rule name that notices of the daemon itself go by."""
+
+
+class Mode(StrEnum):
+    """How far a rule may go by itself."""
+
+    OBSERVE = "observe"
+    DRAFT = "draft"
+    APPROVE = "approve"
+    AUTO = "auto"
+
+
+class Do(StrEnum):
+    """What a step does."""
+
+    CONFIRM = "confirm"
+    RESCHEDULE = "reschedule"
+    CHECK_IN = "check_in"
+    NOTIFY = "notify"
+
+
+TELLS_ME = frozenset({Do.CHECK_IN, Do.NOTIFY})
+"""What goes to the owner alone."""
+
+
+class Guard(Strict):
+    """Limits that hold whatever the rules say."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"digest"})
+
+    max_per_run: Annotated[int, Field(strict=True, ge=1, le=1000, examples=[20])] = 20
+    """More mails than this due at one moment send nothing and tell me instead."""
+    max_per_hour: Annotated[int, Field(strict=True, ge=1, le=1000, examples=[30])] = 30
+    """The most mails in any hour; the others wait."""
+    per_recipient_per_day: Annotated[int, Field(strict=True, ge=1, le=100, examples=[3])] = 3
+    """The most mails to one address in 24 hours."""
+    quiet_hours: QuietHours | None = None
+    """A part of the day, in my time zone, when no mail leaves; a step due then waits for its end."""
+    first_sync: Literal["quiet", "act"] = "quiet"
+    """Whether steps already open when an account was first read are sent too (act) or not (quiet)."""
+
+
+class Match(Strict):
+    """Which meetings a rule looks at; every key given must fit."""
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"any", "all", "not", "duration", "weekday", "hour", "attendees", "category"}
+    )
+
+    account: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["acme"])
+    """Names of accounts."""
+    calendar: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["Client calls"])
+    """Names or addresses of calendars."""
+    client: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["Acme"])
+    """Clients, as the accounts name them."""
+    organizer: Organizer | None = Field(None, examples=["me", "them", "*@acme.example"])
+    """Who organises: me, them, or an address."""
+    title: TextMatch | None = Field(None, examples=["review", {"contains": ["kickoff", "review"]}])
+    """What the title says."""
+    location: TextMatch | None = Field(None, examples=["Room 4"])
+    """What the location says."""
+    attendee: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["*@acme.example"])
+    """Addresses; one attendee who fits is enough."""
+    recurring: Annotated[bool, Field(strict=True)] | None = None
+    """Only meetings of a series (true) or only single ones (false)."""
+
+
+class Step(Strict):
+    """One thing to do, in its time."""
+
+    step: Name = Field(examples=["ask"])
+    """The step's name, unique in its rule."""
+    do: Annotated[Do, refused_later("mark", "webhook")]
+    """confirm asks the attendees; reschedule offers free times; check_in asks me; notify tells me."""
+    at: Moment
+    """When the step opens."""
+    until: Moment | None = None
+    """When the step lapses; without it, when it no longer makes sense."""
+    slots: Annotated[int, Field(strict=True, ge=1, le=10)] = 3
+    """reschedule: how many times to offer."""
+    within: PositiveSpan = span("5 business days")
+    """reschedule: how far ahead the offered times may lie."""
+    notice: Span = span("4h")
+    """reschedule: how soon the first offered time may be."""
+    template: Name | None = Field(None, examples=["sorry-we-missed-you"])
+    """The template of the mail; without it, the built-in one."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        faults = [
+            Fault(f"'{key}' goes with do: reschedule only", "take it out", (key,), "key")
+            for key in ("slots", "within", "notice")
+            if key in self.model_fields_set and self.do is not Do.RESCHEDULE
+        ]
+        if self.until is not None and _not_after(self.at, self.until):
+            faults.append(
+                Fault(
+                    f"'until: {self.until}' is not after 'at: {self.at}'",
+                    "the step could never run",
+                    ("until",),
+                )
+            )
+        if faults:
+            raise Faults(faults)
+        return self
+
+
+def _not_after(at: Moment, until: Moment) -> bool:
+    """Whether ``until`` certainly comes no later than ``at``; False where it depends on the meeting."""
+    if at.anchor != until.anchor:
+        return at.anchor == "end" and not at.is_before and not until.is_after
+    mixed = {bool(one.span.business_days) for one in (at, until) if one.span}
+    if len(mixed) > 1:
+        return at.is_after and until.is_before
+    return _signed(until) <= _signed(at)
+
+
+def _signed(moment: Moment) -> float:
+    size = moment.span.business_days or moment.span.delta.total_seconds()
+    return size if moment.after else -size
+
+
+def _not_reserved(name: str) -> str:
+    if name == RESERVED:
+        raise Faults([Fault(f"'{RESERVED}' is the daemon's own name", "give the rule another name")])
+    return name
+
+
+class Rule(Strict):
+    """A question about meetings and the steps that follow when the answer is yes."""
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"group_by", "group_wait", "time_zone", "repeat_every", "at_most"}
+    )
+
+    name: Annotated[Name, AfterValidator(_not_reserved)] = Field(examples=["confirm-acme"])
+    """The rule's name, unique among all rules."""
+    description: str = Field("", examples=["Acme confirms two days ahead; else I offer another time."])
+    """What it is for, in my own words."""
+    match: Match = Match()
+    """Which meetings it looks at; without it, all."""
+    when: When
+    """The question asked of each meeting."""
+    inhibited_by: Annotated[tuple[Name, ...], OneOrMany()] = Field((), examples=[["clash"]])
+    """Rules that silence this one for a meeting while they hold for it."""
+    mode: Mode = Mode.AUTO
+    """observe only records; draft writes the mail and keeps it; approve waits for my word; auto sends."""
+    then: Annotated[tuple[Step, ...], Field(min_length=1)]
+    """The steps, each sent once for a meeting at its time."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        faults = [
+            Fault(
+                f"two steps are called '{step.step}'", "give each step its own name", ("then", index, "step")
+            )
+            for index, step in enumerate(self.then)
+            if step.step in [other.step for other in self.then[:index]]
+        ]
+        faults += [each.under("inhibited_by") for each in duplicates(self.inhibited_by)]
+        for index, step in enumerate(self.then):
+            faults += [each.under("then", index) for each in _fits(self.when, step)]
+        if faults:
+            raise Faults(faults)
+        return self
+
+
+def _fits(when: Detector, step: Step) -> list[Fault]:
+    """What speaks against a step for what its rule asks."""
+    if isinstance(when, Unaccounted) and step.do not in TELLS_ME:
+        return [Fault("only I am told of an unaccounted meeting", "use check_in or notify", ("do",))]
+    if isinstance(when, Missed | Unconfirmed) and when.by == "me" and step.do not in TELLS_ME:
+        return [Fault("with 'by: me' only I am told", "use check_in or notify", ("do",))]
+    if step.do is Do.CONFIRM and not isinstance(when, Unconfirmed):
+        return [Fault(f"'confirm' goes with 'unconfirmed', not '{when.word}'", "use reschedule", ("do",))]
+    if step.do is Do.CONFIRM and not (step.at.anchor == "start" and step.at.is_before):
+        return [Fault("a meeting is confirmed before it starts", "write it like 48h before start", ("at",))]
+    if isinstance(when, Missed | Unaccounted) and (step.at.is_before or str(step.at) == "at start"):
+        return [Fault(f"'{when.word}' is known only after the end", "write it like 15m after end", ("at",))]
+    if isinstance(when, Unconfirmed | Conflict) and (step.at.is_after or str(step.at) == "at end"):
+        hint = "write it like 4h before start"
+        return [Fault(f"'{when.word}' is asked only before the start", hint, ("at",))]
+    return []
+
+
+def name_faults(names: Sequence[str | None], inhibited_by: Sequence[Sequence[str]]) -> list[Fault]:
+    """What is wrong among the rules' names, each fault at ``(rule's index, key, …)``.
+
+    Takes plain text so that it can look even where other things of a rule are wrong; a name that could
+    not be read is None.
+    """
+    faults = [
+        Fault(f"two rules are called '{name}'", "give each rule its own name", (index, "name"))
+        for index, name in enumerate(names)
+        if name is not None and name in names[:index]
+    ]
+    after: dict[str, Sequence[str]] = {name: by for name, by in zip(names, inhibited_by, strict=True) if name}
+    for index, (name, others) in enumerate(zip(names, inhibited_by, strict=True)):
+        for place, other in enumerate(others):
+            where = (index, "inhibited_by", place)
+            if other == name:
+                faults.append(Fault("a rule cannot inhibit itself", "take it out", where))
+            elif other not in after and None not in names:
+                faults.append(not_one_of(other, after, what="a rule; rules are").under(*where))
+            elif name is not None and name in _reachable(other, after):
+                faults.append(Fault(f"'{name}' and '{other}' inhibit each other", "break the circle", where))
+    return faults
+
+
+def _reachable(name: str, after: dict[str, Sequence[str]]) -> set[str]:
+    seen: set[str] = set()
+    todo = [name]
+    while todo:
+        for other in after.get(todo.pop(), ()):
+            if other not in seen:
+                seen.add(other)
+                todo.append(other)
+    return seen
+
+
+class RulesFile(Strict):
+    """One file of rules."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"digest"})
+
+    version: Literal[1] = Field(examples=[1])
+    """The version of this file's grammar: 1."""
+    guard: Guard = Guard()
+    """Limits that hold whatever the rules say."""
+    rules: tuple[Rule, ...]
+    """The rules; each looks at every meeting by itself."""
+
+
+class Policy(RulesFile):
+    """All rules of one owner."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        faults = name_faults([rule.name for rule in self.rules], [rule.inhibited_by for rule in self.rules])
+        if faults:
+            raise Faults(each.under("rules") for each in faults)
+        return self
+
+
+__all__ = [
+    "Conflict",
+    "Detector",
+    "Do",
+    "Guard",
+    "Keep",
+    "Match",
+    "Missed",
+    "Mode",
+    "Policy",
+    "Rule",
+    "RulesFile",
+    "Step",
+    "Unaccounted",
+    "Unconfirmed",
+]
