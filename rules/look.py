@@ -17,12 +17,9 @@ from rules.fields import Moment
 from rules.hours import WorkingHours, quiet_until
 from rules.matching import predicates
 from rules.model import Address, Because, Intent, Occurrence
-from rules.policy import Do, Guard, Mode, Policy, Rule, Step, Unconfirmed
+from rules.policy import TELLS_ME, Do, Guard, Mode, Policy, Rule, Step, Unconfirmed
 from rules.verdict import Verdict
 from rules.view import View
-
-TO_OWNER = frozenset({Do.NOTIFY, Do.CHECK_IN})
-"""Actions that speak to the owner, never to a client."""
 
 LATE = timedelta(days=1)
 """How long a step after the meeting stays open when the rule names no ``until``."""
@@ -175,9 +172,9 @@ class Examiner:
         hours = self.view.owner.hours
         timed = [Timed(step, *window(step, occurrence, hours)) for step in rule.then]
         for one in timed:
-            to_owner = one.step.do in TO_OWNER
+            to_owner = one.step.do in TELLS_ME
             overtaken = not to_owner and any(
-                other.step.do not in TO_OWNER and one.due < other.due <= now for other in timed
+                other.step.do not in TELLS_ME and one.due < other.due <= now for other in timed
             )
             for to in self.view.owner.addresses[:1] if to_owner else verdict.people:
                 stage, why, again = self._stage(rule, occurrence, one, to, now)

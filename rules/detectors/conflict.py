@@ -51,7 +51,7 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
     looking.at("ranks lower", True, "keep", shown, rival.observed_at)
     return looking.verdict(
         True,
-        f"overlaps {shown}",
+        f"overlaps {shown}, which is kept",
         people=sorted(view.people(occurrence)),
         wake=(start, *(other.end_utc for other in rivals if other.end_utc > now)),
     )
