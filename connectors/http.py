@@ -1,0 +1,431 @@
+"""The one guarded HTTP session: what a server sends can cost us neither time, memory nor trust.
+
+One request, its redirects, its second try and its whole body share one deadline; a body is read only
+up to a number of decompressed bytes; nothing ever goes to another host than the one configured.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextvars
+import ipaddress
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import requests.adapters
+import requests.auth
+import stamina
+import urllib3
+from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable
+
+USER_AGENT = "rebookd/0.1"
+READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
+_CHUNK = 64 * 1024
+_DAY = 86400.0
+
+_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one call may cost: seconds in all, seconds to connect, decompressed bytes, redirects, tries."""
+
+    seconds: float = 60.0
+    connect_seconds: float = 10.0
+    body_bytes: int = 16 * 1024 * 1024
+    redirects: int = 5
+    tries: int = 3
+    wait_seconds: float = 0.3
+
+
+class _Unreachable(Retryable):
+    """The connection itself failed: worth a second try within the call."""
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def _remaining() -> float:
+    """Seconds left for this call. Raises TimeoutError when there are none."""
+    left = _deadline.get() - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time for this request is over")
+    return left
+
+
+class _DeadlineSocket(socket.socket):
+    """A socket whose every wait ends at the call's deadline, however slowly bytes trickle in."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_remaining())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(_remaining())
+        return super().sendall(*args, **kwargs)
+
+
+class _DeadlineTlsSocket(ssl.SSLSocket):
+    """The same under TLS."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_remaining())
+        return super().recv_into(*args, **kwargs)
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_remaining())
+        return super().send(*args, **kwargs)
+
+    def do_handshake(self, block: bool = False) -> None:
+        self.settimeout(_remaining())
+        super().do_handshake(block)
+
+
+def _guard(plain: socket.socket) -> socket.socket:
+    timeout = plain.gettimeout()
+    guarded = _DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+    guarded.settimeout(timeout)
+    return guarded
+
+
+class _PlainConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _guard(super()._new_conn())
+
+
+class _TlsConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _guard(super()._new_conn())
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Sends one request and reads its whole answer within the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        super().__init__(pool_connections=2, pool_maxsize=2)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        context = ssl.create_default_context()
+        context.sslsocket_class = _DeadlineTlsSocket
+        super().init_poolmanager(*args, ssl_context=context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **kwargs: Any) -> requests.Response:
+        left = _remaining()
+        kwargs |= {"stream": True, "timeout": (min(left, self._limits.connect_seconds), left)}
+        response = super().send(request, **kwargs)
+        try:
+            body = _read(response, self._limits.body_bytes)
+        finally:
+            response.close()
+        response._content = body  # noqa: SLF001 - requests has no public way to hand it a body already read
+        response._content_consumed = True  # type: ignore[attr-defined] # noqa: SLF001 - the same
+        return response
+
+
+def _read(response: requests.Response, limit: int) -> bytes:
+    """The decompressed body. Raises LimitExceeded past ``limit`` bytes, whatever its compression."""
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    inflate = None
+    if coding in {"gzip", "x-gzip", "deflate"}:
+        inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    elif coding not in {"identity", ""}:
+        raise ConnectorError(f"{_host(response.url)} sent a compression we did not ask for ({coding[:20]}).")
+    parts: list[bytes] = []
+    size = 0
+    for raw in response.raw.stream(_CHUNK, decode_content=False):
+        data = raw if inflate is None else inflate.decompress(raw, limit - size + 1)
+        size += len(data)
+        if size > limit:
+            response.raw.close()
+            raise LimitExceeded(
+                f"{_host(response.url)} sent more than {limit // 1024} KiB in one answer; it was not read."
+            )
+        parts.append(data)
+    if inflate is not None and size and not inflate.eof:
+        raise _Unreachable(f"{_host(response.url)} broke off in the middle of its answer.")
+    return b"".join(parts)
+
+
+class PasswordAuth(requests.auth.HTTPDigestAuth):
+    """Basic from the very first request, Digest as soon as the server asks for it.
+
+    Waiting for a 401 is not enough: some servers answer an anonymous PROPFIND with 207. With
+    ``basic`` false nothing but Digest ever leaves.
+    """
+
+    def __init__(self, username: str, password: str, *, basic: bool = True) -> None:
+        super().__init__(username, password)
+        token = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._basic = f"Basic {token}" if basic else ""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+        request = super().__call__(request)  # type: ignore[no-untyped-call]
+        if self._basic:
+            request.headers.setdefault("Authorization", self._basic)
+        return request
+
+
+class BasicAuth(requests.auth.AuthBase):
+    """RFC 7617, UTF-8."""
+
+    def __init__(self, username: str, password: str) -> None:
+        token = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._header = f"Basic {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+        request.headers["Authorization"] = self._header
+        return request
+
+
+class BearerAuth(requests.auth.AuthBase):
+    """RFC 6750."""
+
+    def __init__(self, token: str) -> None:
+        self._header = f"Bearer {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+        request.headers["Authorization"] = self._header
+        return request
+
+
+class GuardedSession:
+    """HTTP to one host. ``request`` has the shape of :class:`requests.Session`'s.
+
+    ``http://`` is refused unless the host is this machine or ``insecure_http`` says otherwise. Not
+    safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: requests.auth.AuthBase | None = None,
+        limits: Limits | None = None,
+        insecure_http: bool = False,
+        verify: bool | str = True,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._insecure = insecure_http
+        self._hosts = {_host(url)}
+        self._check(url)
+        self._session = requests.Session()
+        # Neither ~/.netrc nor REQUESTS_CA_BUNDLE may override what the configuration says.
+        self._session.trust_env = False
+        self._session.auth = auth
+        self._session.verify = verify
+        if not is_loopback(_host(url)):
+            self._session.proxies.update(get_environ_proxies(url))
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"})
+        adapter = _Adapter(self.limits)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def allow(self, url: str) -> None:
+        """Let this session also talk to the host of ``url`` (a home on a sibling host)."""
+        self._hosts.add(_host(url))
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **_ignored: object,
+    ) -> requests.Response:
+        """One answer with its body read, whatever 2xx, 3xx or 4xx status it has.
+
+        Raises NeedsLogin (401, or 403 with a challenge), Retryable (429, 5xx, no answer),
+        LimitExceeded (too large), ConnectorError (a redirect elsewhere, no trust).
+        """
+        method = method.upper()
+        body = data.encode() if isinstance(data, str) else data
+        tries = self.limits.tries if method in READS else 1
+        with _within(self.limits.seconds):
+            for attempt in stamina.retry_context(
+                on=_worth_another,
+                attempts=tries,
+                timeout=self.limits.seconds,
+                wait_initial=self.limits.wait_seconds,
+                wait_max=self.limits.wait_seconds * 4,
+                wait_jitter=self.limits.wait_seconds,
+            ):
+                with attempt:
+                    return self._follow(method, url, body, dict(headers or {}))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._session.close()
+
+    def _follow(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str]
+    ) -> requests.Response:
+        for _ in range(self.limits.redirects + 1):
+            self._check(url)
+            response = self._send(method, url, body, headers)
+            if not response.is_redirect:
+                _raise_for(response)
+                return response
+            url = self._target(url, response.headers["Location"])
+        raise ConnectorError(f"{_host(url)} keeps redirecting; check the url in the configuration.")
+
+    def _send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> requests.Response:
+        host = _host(url)
+        late = f"{host} did not answer within {self.limits.seconds:g} seconds."
+        try:
+            return self._session.request(method, url, data=body, headers=headers, allow_redirects=False)
+        except requests.exceptions.SSLError as error:
+            raise ConnectorError(f"The certificate of {host} is not trusted: {_why(error)}.") from error
+        except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
+            if _over():
+                raise Retryable(late) from error
+            raise _Unreachable(f"{host} cannot be reached: {_why(error)}.") from error
+        except (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout) as error:
+            raise Retryable(late) from error
+        except (OSError, urllib3.exceptions.HTTPError, zlib.error) as error:
+            if _over():
+                raise Retryable(late) from error
+            raise _Unreachable(f"{host} broke off in the middle of its answer.") from error
+        except (ValueError, requests.exceptions.RequestException) as error:
+            raise ConnectorError(f"{url} is not an address we can ask.") from error
+
+    def _target(self, url: str, location: str) -> str:
+        target = urljoin(url, location)
+        if _host(target) != _host(url):
+            raise ConnectorError(
+                f"{_host(url)} redirects to another host, {_host(target)}; it was not followed. "
+                "If that is right, put that address into the configuration."
+            )
+        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+            raise ConnectorError(f"{_host(url)} redirects from https to http; it was not followed.")
+        return target
+
+    def _check(self, url: str) -> None:
+        parts = urlsplit(url)
+        host = _host(url)
+        if parts.scheme not in {"http", "https"} or not host:
+            raise ConnectorError(f"{url} is not an http or https address.")
+        if host not in self._hosts:
+            raise ConnectorError(f"{host} is not the host in the configuration; it was not asked.")
+        if parts.scheme == "http" and not self._insecure and not is_loopback(host):
+            raise ConnectorError(
+                f"{host} would be asked without encryption; use https:// or set insecure_http: true."
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host name or address is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds the server asks us to wait (RFC 9110 section 10.2.3); None when it does not say.
+
+    A date is read against the answer's own Date, since connectors have no clock.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return min(float(value), _DAY)
+    try:
+        until = parsedate_to_datetime(value)
+        since = parsedate_to_datetime(headers.get("Date", ""))
+        return min(max((until - since).total_seconds(), 0.0), _DAY)
+    except (TypeError, ValueError):
+        return None
+
+
+def _raise_for(response: requests.Response) -> None:
+    status, host = response.status_code, _host(response.url)
+    if status == 401 or (status == 403 and "WWW-Authenticate" in response.headers):
+        raise NeedsLogin(f"{host} refused the user name or password.")
+    if status in {429, 503}:
+        wait = retry_after(response.headers)
+        if status == 503 and wait is None:
+            raise _Unreachable(f"{host} is not available just now (HTTP 503).")
+        raise Retryable(f"{host} asks us to slow down (HTTP {status}).", wait)
+    if status >= 500:
+        raise Retryable(f"{host} has an internal problem (HTTP {status}).", retry_after(response.headers))
+
+
+def _worth_another(error: Exception) -> bool:
+    return isinstance(error, _Unreachable) and not _over()
+
+
+def _over() -> bool:
+    return _deadline.get() <= time.monotonic()
+
+
+def _why(error: BaseException) -> str:
+    """The innermost reason, in the system's own few words, without addresses of objects or secrets."""
+    reason: BaseException | None = error
+    text = "no connection"
+    while reason is not None:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return reason.verify_message or "verification failed"
+        if (
+            isinstance(reason, OSError)
+            and reason.strerror
+            and not isinstance(reason, requests.RequestException)
+        ):
+            text = reason.strerror.lower()
+        inner = reason.args[0] if reason.args and isinstance(reason.args[0], BaseException) else None
+        reason = getattr(reason, "reason", None) if inner is None else inner
+        if not isinstance(reason, BaseException):
+            break
+    return text
+
+
+def _host(url: str | None) -> str:
+    try:
+        return (urlsplit(url or "").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+__all__ = [
+    "BasicAuth",
+    "BearerAuth",
+    "GuardedSession",
+    "Limits",
+    "PasswordAuth",
+    "is_loopback",
+    "retry_after",
+]

@@ -1,0 +1,426 @@
+"""RFC 5545 text → events as written: the nouns' fields plus the times and rules to expand them from.
+
+:func:`parse` never raises: what cannot be read is told in ``broken``, and its neighbours live. The
+other direction, nouns → text, is :mod:`connectors.ical_write`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypedDict
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+from connectors.ical_lines import Calendar, Component, Line, Params, first, scan, split_list, unescape
+from connectors.ical_zones import UTC_ZONE, Zone, known_zone, own_zone
+from rules.model import Address, Attendee, CuType, PartStat, Role, Status, Timing
+
+_ONE = frozenset(
+    {
+        "UID",
+        "RECURRENCE-ID",
+        "DTSTART",
+        "DTEND",
+        "DURATION",
+        "SUMMARY",
+        "STATUS",
+        "TRANSP",
+        "CLASS",
+        "ORGANIZER",
+        "SEQUENCE",
+        "CREATED",
+        "LAST-MODIFIED",
+        "DTSTAMP",
+        "LOCATION",
+    }
+)
+_MANY = frozenset({"ATTENDEE", "CATEGORIES", "RRULE", "RDATE", "EXDATE", "EXRULE"})
+WANTED = _ONE | _MANY
+
+
+class Moment(NamedTuple):
+    """A time as written: wall time (naive; midnight for a DATE) and the zone it is to be read in."""
+
+    wall: datetime
+    zone: Zone
+
+    @property
+    def aware(self) -> datetime:
+        """The instant. In a spring gap the offset before it counts, in an autumn overlap the first."""
+        return self.wall.replace(tzinfo=self.zone.tz)
+
+
+class DateList(NamedTuple):
+    """An EXDATE or RDATE line, unread: there may be 100,000 items of which three matter."""
+
+    text: str
+    zone: Zone
+
+
+class Details(TypedDict):
+    """The fields an occurrence takes from its event as they stand."""
+
+    title: str
+    status: Status
+    transparent: bool
+    private: bool
+    organizer: Address | None
+    organizer_name: str
+    attendees: tuple[Attendee, ...]
+    sequence: int
+    created: datetime | None
+    modified: datetime | None
+    location: str
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One VEVENT. ``days`` is the nominal and ``exact`` the exact part of its length (RFC 5545 3.8.5.3)."""
+
+    uid: str
+    start: Moment
+    end: Moment | None
+    days: timedelta
+    exact: timedelta
+    recurrence_id: Moment | None
+    this_and_future: bool
+    rrules: tuple[str, ...]
+    exrules: tuple[str, ...]
+    rdates: tuple[DateList, ...]
+    exdates: tuple[DateList, ...]
+    details: Details
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it has a rule or more dates than its own."""
+        return bool(self.rrules or self.rdates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """A resource's events; ``uid`` is the first component's, whatever its kind."""
+
+    uid: str
+    events: tuple[Event, ...]
+    broken: str = ""
+
+
+def parse(text: str, home_zone: str) -> Parsed:
+    """Read a resource. ``home_zone`` (IANA) is what all-day, floating and unknown-zone times are read in."""
+    calendar = scan(text, WANTED)
+    broken = list(calendar.broken)
+    reader = _Reader(calendar, ZoneInfo(home_zone), home_zone)
+    events: list[Event] = []
+    for component in calendar.events:
+        event = reader.event(component)
+        if event is not None:
+            events.append(event)
+        broken += component.broken
+    uid = events[0].uid if events else _first_uid(calendar)
+    if not uid:
+        broken.append("it has no UID")
+    return Parsed(uid=uid, events=tuple(events), broken=_sentence(broken))
+
+
+def _first_uid(calendar: Calendar) -> str:
+    for component in calendar.events:
+        for line in component.lines:
+            if line.name == "UID":
+                return line.value.strip()
+    return calendar.other_uids[0].strip() if calendar.other_uids else ""
+
+
+def _sentence(broken: list[str]) -> str:
+    if not broken:
+        return ""
+    few = list(dict.fromkeys(broken))[:3]
+    return f"This event is not wholly readable: {'; '.join(few)}."
+
+
+class _Reader:
+    """Turns the lines of one calendar's events into values; knows its zones."""
+
+    def __init__(self, calendar: Calendar, home: ZoneInfo, home_zone: str) -> None:
+        self._own = calendar.zones
+        self._zones: dict[str, Zone] = {}
+        self._home = home
+        self._all_day = Zone(home_zone, Timing.ALL_DAY, home)
+        self._floating = Zone(home_zone, Timing.FLOATING, home)
+
+    def event(self, component: Component) -> Event | None:
+        """The event; None, with a note in ``component.broken``, when it has no readable start."""
+        single, many = _sort(component)
+        note = component.broken.append
+        start = self._read(single.get("DTSTART"), note)
+        if start is None:
+            note("it has no readable start, so that part of it was left out")
+            return None
+        recurrence_line = single.get("RECURRENCE-ID")
+        recurrence_id = self._read(recurrence_line, note)
+        if recurrence_line is not None and recurrence_id is None:
+            note("a changed instance does not say which one it changes, so it was left out")
+            return None
+        end, days, exact = self._length(start, single, note)
+        text = _text_of(single)
+        return Event(
+            uid=text("UID").strip(),
+            start=start,
+            end=end,
+            days=days,
+            exact=exact,
+            recurrence_id=recurrence_id,
+            this_and_future=recurrence_line is not None
+            and first(recurrence_line.params, "RANGE").upper() == "THISANDFUTURE",
+            rrules=tuple(line.value.strip() for line in many.get("RRULE", ())),
+            exrules=tuple(line.value.strip() for line in many.get("EXRULE", ())),
+            rdates=tuple(DateList(line.value, self._zone(line.params)) for line in many.get("RDATE", ())),
+            exdates=tuple(DateList(line.value, self._zone(line.params)) for line in many.get("EXDATE", ())),
+            details=_details(single, many, note),
+        )
+
+    def _length(
+        self, start: Moment, single: dict[str, Line], note: Callable[[str], None]
+    ) -> tuple[Moment | None, timedelta, timedelta]:
+        """The end where it is given, and the length: whole days (nominal) and the rest (exact)."""
+        day = timedelta(days=1) if start.zone.timing is Timing.ALL_DAY else timedelta(0)
+        end = self._read(single.get("DTEND"), note)
+        if end is not None and (end.zone.timing is Timing.ALL_DAY) != (start.zone.timing is Timing.ALL_DAY):
+            note("its start and end are not of one kind")
+            end = None
+        if end is not None:
+            if start.zone.timing is Timing.ALL_DAY:
+                length = end.wall - start.wall
+            else:
+                length = end.aware.astimezone(UTC) - start.aware.astimezone(UTC)
+            if length < timedelta(0):
+                note("it ends before it starts; its end is taken to be its start")
+                return None, timedelta(0), timedelta(0)
+            if start.zone.timing is Timing.ALL_DAY:
+                return end, max(length, day), timedelta(0)
+            return end, timedelta(0), length
+        line = single.get("DURATION")
+        if line is None:
+            return None, day, timedelta(0)
+        try:
+            days, exact = duration(line.value)
+        except ValueError as error:
+            note(str(error))
+            return None, day, timedelta(0)
+        if days + exact < timedelta(0):
+            note("it ends before it starts; its end is taken to be its start")
+            return None, timedelta(0), timedelta(0)
+        return None, days, exact
+
+    def _zone(self, params: Params) -> Zone:
+        """The zone of a local time: that of its TZID, or floating."""
+        tzid = first(params, "TZID") if params else ""
+        if not tzid:
+            return self._floating
+        zone = self._zones.get(tzid)
+        if zone is None:
+            zone = self._zones[tzid] = self._find(tzid)
+        return zone
+
+    def _find(self, tzid: str) -> Zone:
+        known = known_zone(tzid)
+        if known is not None:
+            return Zone(known.key, Timing.TIMED, known)
+        text = self._own.get(tzid.strip().strip('"'))
+        own = own_zone(text) if text else None
+        if own is not None:
+            return Zone(own.key if isinstance(own, ZoneInfo) else tzid, Timing.TIMED, own)
+        return Zone(tzid, Timing.UNKNOWN_ZONE, self._home)
+
+    def _read(self, line: Line | None, note: Callable[[str], None]) -> Moment | None:
+        if line is None:
+            return None
+        try:
+            return self.moment(line.value, self._zone(line.params))
+        except (ValueError, OverflowError):
+            note(f"its {line.name} {line.value[:30]!r} is not a date")
+            return None
+
+    def moment(self, value: str, zone: Zone) -> Moment:
+        """Read a DATE or DATE-TIME. Raises ValueError."""
+        return read_moment(value, zone, self._all_day)
+
+
+def read_moment(value: str, zone: Zone, all_day: Zone) -> Moment:
+    """Read ``20260302``, ``20260302T090000`` or ``20260302T090000Z``. Raises ValueError."""
+    value = value.strip()
+    wall = read_wall(value)
+    if len(value) == 8:
+        return Moment(wall, all_day)
+    return Moment(wall, UTC_ZONE if value[15:] else zone)
+
+
+def read_wall(value: str) -> datetime:
+    """The wall time of a DATE or DATE-TIME, without its zone. Raises ValueError."""
+    digits = value[:8] + value[9:15]
+    if not (digits.isascii() and digits.isdigit()) or len(value) not in {8, 15, 16}:
+        raise ValueError(value)
+    if len(value) == 8:
+        return datetime(int(value[:4]), int(value[4:6]), int(value[6:8]))  # noqa: DTZ001 - wall time
+    if value[8] not in "Tt" or value[15:] not in {"", "Z", "z"}:
+        raise ValueError(value)
+    return datetime(  # noqa: DTZ001 - wall time
+        int(value[:4]),
+        int(value[4:6]),
+        int(value[6:8]),
+        int(value[9:11]),
+        int(value[11:13]),
+        min(int(value[13:15]), 59),  # a leap second (RFC 5545 section 3.3.12)
+    )
+
+
+_DURATION = re.compile(
+    r"([+-]?)P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,8})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?"
+)
+
+
+def duration(value: str) -> tuple[timedelta, timedelta]:
+    """Nominal days and exact time of a DURATION (RFC 5545 section 3.3.6). Raises ValueError."""
+    found = _DURATION.fullmatch(value.strip().upper())
+    if found is None or not any(found.groups()[1:]):
+        raise ValueError(f"its DURATION {value[:30]!r} is not one")
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:])
+    sign = -1 if found[1] == "-" else 1
+    return (
+        sign * timedelta(weeks=weeks, days=days),
+        sign * timedelta(hours=hours, minutes=minutes, seconds=seconds),
+    )
+
+
+def _sort(component: Component) -> tuple[dict[str, Line], dict[str, list[Line]]]:
+    single: dict[str, Line] = {}
+    many: dict[str, list[Line]] = {}
+    for line in component.lines:
+        name = line.name
+        if name in _MANY:
+            many.setdefault(name, []).append(line)
+        elif single.setdefault(name, line) is not line:
+            component.broken.append(f"it has several {name} lines, of which the first counts")
+    return single, many
+
+
+def _text_of(single: dict[str, Line]) -> Callable[[str], str]:
+    def text(name: str) -> str:
+        line = single.get(name)
+        return "" if line is None else unescape(line.value)
+
+    return text
+
+
+_PARTSTAT = {each.value: each for each in PartStat}
+_ROLE = {each.value: each for each in Role}
+_CUTYPE = {each.value: each for each in CuType}
+_STATUS = {each.value: each for each in Status}
+
+
+def _details(single: dict[str, Line], many: dict[str, list[Line]], note: Callable[[str], None]) -> Details:
+    text = _text_of(single)
+    organizer = single.get("ORGANIZER")
+    visibility = text("CLASS").strip().upper()
+    return Details(
+        title=text("SUMMARY"),
+        status=_STATUS.get(text("STATUS").strip().upper(), Status.CONFIRMED),
+        transparent=text("TRANSP").strip().upper() == "TRANSPARENT",
+        # An unknown class is to be treated as private (RFC 5545 section 3.8.1.3).
+        private=visibility not in {"", "PUBLIC"},
+        organizer=(address(organizer) or None) if organizer else None,
+        organizer_name=first(organizer.params, "CN") if organizer else "",
+        attendees=tuple([_attendee(line, note) for line in many.get("ATTENDEE", ())]),
+        sequence=_sequence(text("SEQUENCE"), note),
+        created=_stamp(single.get("CREATED"), note),
+        modified=_stamp(single.get("LAST-MODIFIED") or single.get("DTSTAMP"), note),
+        location=text("LOCATION"),
+        categories=tuple(
+            [item.strip() for line in many.get("CATEGORIES", ()) for item in split_list(line.value)]
+        ),
+    )
+
+
+def _attendee(line: Line, note: Callable[[str], None]) -> Attendee:
+    params = line.params
+    who = address(line)
+    if not who:
+        note("an attendee has no address")
+    partstat = _PARTSTAT.get(first(params, "PARTSTAT").upper(), PartStat.NEEDS_ACTION)
+    role = _ROLE.get(first(params, "ROLE").upper(), Role.REQUIRED)
+    # A missing type is INDIVIDUAL, an unrecognised one UNKNOWN (RFC 5545 section 3.2.3).
+    cutype = _CUTYPE.get((first(params, "CUTYPE") or "INDIVIDUAL").upper(), CuType.UNKNOWN)
+    delegate = first(params, "DELEGATED-TO")
+    return Attendee(
+        address=who,
+        name=first(params, "CN"),
+        partstat=partstat,
+        role=role,
+        cutype=cutype,
+        delegated_to=_bare(delegate) if delegate else None,
+    )
+
+
+def address(line: Line) -> Address:
+    """The mail address of an ORGANIZER or ATTENDEE: its mailto, else EMAIL (RFC 7986), else its URI."""
+    value = line.value.strip()
+    if value[:7].lower() != "mailto:" or len(value) == 7:
+        value = first(line.params, "EMAIL") or value
+    return _bare(value)
+
+
+def _bare(value: str) -> Address:
+    value = value.strip()
+    if value[:7].lower() == "mailto:":
+        value = value[7:]
+        if "%" in value and "@" not in value:
+            value = unquote(value)
+    return Address(value.strip().strip("<>").lower())
+
+
+def _sequence(value: str, note: Callable[[str], None]) -> int:
+    value = value.strip()
+    if not value:
+        return 0
+    if not (value.isascii() and value.isdigit() and len(value) < 12):
+        note(f"its SEQUENCE {value[:20]!r} is not a number")
+        return 0
+    return int(value)
+
+
+def _stamp(line: Line | None, note: Callable[[str], None]) -> datetime | None:
+    """A time of observation, in UTC whether it says so or not."""
+    if line is None:
+        return None
+    try:
+        return read_wall(line.value.strip()).replace(tzinfo=UTC)
+    except ValueError:
+        note(f"its {line.name} {line.value[:30]!r} is not a time")
+        return None
+
+
+def key_of(moment: Moment) -> str:
+    """The ``recurrence_id`` of :class:`rules.model.OccurrenceKey` for an instance that starts then."""
+    if moment.zone.timing is Timing.ALL_DAY:
+        wall = moment.wall
+        return f"{wall.year:04}{wall.month:02}{wall.day:02}"
+    at = moment.aware.astimezone(UTC)
+    return f"{at.year:04}{at.month:02}{at.day:02}T{at.hour:02}{at.minute:02}{at.second:02}Z"
+
+
+__all__ = [
+    "DateList",
+    "Details",
+    "Event",
+    "Moment",
+    "Parsed",
+    "address",
+    "duration",
+    "key_of",
+    "parse",
+    "read_moment",
+    "read_wall",
+]

@@ -1,0 +1,211 @@
+"""iCalendar text → content lines (RFC 5545 section 3.1), fast where the text is plain.
+
+The pattern below recognises what nearly every calendar program writes. Whatever it does not wholly
+recognise is handed to the icalendar library, and what that refuses too is read as well as can be and
+reported: a line is never skipped in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from icalendar.parser import Contentline
+
+Params = dict[str, str | list[str]]
+_NONE: Params = {}
+_UID = frozenset({"UID"})
+
+_FOLD = re.compile(r"(?<!\n)\n+[ \t]")
+_PLAIN = re.compile(r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"\\^\n]*"|[^";:,\\^\n]*))+):(.*)', re.DOTALL)
+_PARAM = re.compile(r';([A-Za-z0-9-]+)=(?:"([^"]*)"|([^;]*))')
+_LENIENT = re.compile(r';\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"]*)"|([^;:]*))')
+
+
+class Line(NamedTuple):
+    """One property: its name in capitals, its parameters, its value as written (escapes and all)."""
+
+    name: str
+    params: Params
+    value: str
+
+
+@dataclass(slots=True)
+class Component:
+    """One VEVENT's wanted lines, and what could not be read of it."""
+
+    lines: list[Line] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Calendar:
+    """What a text holds: its events, its time zones (TZID → whole text), its other components' UIDs."""
+
+    events: list[Component] = field(default_factory=list)
+    zones: dict[str, str] = field(default_factory=dict)
+    other_uids: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+
+def unfold(text: str) -> list[str]:
+    """Logical lines. Only CR LF and LF end a line; a fold may follow blank lines, as in the library."""
+    text = text.replace("\r\n", "\n")
+    text = _FOLD.sub("", text) if "\n\n" in text else text.replace("\n ", "").replace("\n\t", "")
+    return text.split("\n")
+
+
+def scan(text: str, wanted: frozenset[str]) -> Calendar:
+    """Read the ``wanted`` properties of every VEVENT in ``text``. Never raises."""
+    scanner = _Scanner(unfold(text), wanted)
+    scanner.run()
+    return scanner.calendar
+
+
+class _Scanner:
+    """Follows BEGIN and END, and keeps what stands directly in an event."""
+
+    def __init__(self, lines: list[str], wanted: frozenset[str]) -> None:
+        self.calendar = Calendar()
+        self._lines = lines
+        self._wanted = wanted
+        self._open: list[str] = []
+        self._event: Component | None = None
+        self._zone_start = 0
+
+    def run(self) -> None:
+        wanted = self._wanted
+        for number, line in enumerate(self._lines):
+            head = line[:6].upper()
+            if head == "BEGIN:":
+                self._begin(line[6:].strip().upper(), number)
+            elif head[:4] == "END:":
+                self._end(line[4:].strip().upper(), number)
+            elif not line:
+                continue
+            elif self._event is not None:
+                if self._open[-1] == "VEVENT":
+                    _take(line, wanted, self._event.lines.append, self._event.broken)
+            elif head[:3] == "UID" and len(self._open) == 2:
+                _take(line, _UID, self._keep_uid, [])
+        if self._event is not None or self._open:
+            self.calendar.broken.append("its text ends in the middle")
+
+    def _begin(self, name: str, number: int) -> None:
+        self._open.append(name)
+        if name == "VEVENT" and self._event is None:
+            self._event = Component()
+        elif name == "VTIMEZONE":
+            self._zone_start = number
+
+    def _end(self, name: str, number: int) -> None:
+        if not self._open or self._open[-1] != name:
+            self.calendar.broken.append("its components are not closed in order")
+            if name not in self._open:
+                return
+            while self._open[-1] != name:
+                self._open.pop()
+        self._open.pop()
+        if name == "VEVENT" and self._event is not None and "VEVENT" not in self._open:
+            self.calendar.events.append(self._event)
+            self._event = None
+        elif name == "VTIMEZONE":
+            _keep_zone(self.calendar, self._lines[self._zone_start : number + 1])
+        elif "VEVENT" not in self._open:
+            self._event = None
+
+    def _keep_uid(self, line: Line) -> None:
+        self.calendar.other_uids.append(line.value)
+
+
+def _keep_zone(calendar: Calendar, lines: list[str]) -> None:
+    for line in lines:
+        if line[:4].upper() == "TZID":
+            _, _, tzid = line.partition(":")
+            calendar.zones.setdefault(tzid.strip().strip('"'), "\r\n".join(lines))
+
+
+def _take(line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]) -> None:
+    head, colon, value = line.partition(":")
+    if colon and ";" not in head:
+        name = head.upper()
+        if name in wanted:
+            keep(Line(name, _NONE, value))
+        elif not head.isascii() or not head.replace("-", "").isalnum():
+            _take_unusual(line, wanted, keep, broken)
+        return
+    name = head.partition(";")[0].upper()
+    if name not in wanted:
+        if not name.isascii() or not name.replace("-", "").isalnum():
+            _take_unusual(line, wanted, keep, broken)
+        return
+    plain = _PLAIN.fullmatch(line)
+    if plain is None:
+        _take_unusual(line, wanted, keep, broken)
+        return
+    params: Params = {}
+    for key, quoted, bare in _PARAM.findall(plain[2]):
+        params[key.upper()] = quoted or bare.strip(" \t")
+    keep(Line(name, params, plain[3]))
+
+
+def _take_unusual(line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]) -> None:
+    try:
+        name, params, value = Contentline(line).raw_parts()  # type: ignore[no-untyped-call]
+    except ValueError:
+        _take_malformed(line, wanted, keep, broken)
+        return
+    if name.upper() in wanted:
+        keep(Line(name.upper(), {str(key).upper(): _text(item) for key, item in params.items()}, value))
+
+
+def _text(item: object) -> str | list[str]:
+    return [str(part) for part in item] if isinstance(item, list) else str(item)
+
+
+def _take_malformed(
+    line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]
+) -> None:
+    found = re.match(r"\s*([A-Za-z0-9-]+)\s*[;:]", line)
+    name = found[1].upper() if found else ""
+    if name not in wanted:
+        if any(line.upper().lstrip().startswith(each) for each in wanted):
+            broken.append(f"a line is garbled ({line[:30]!r})")
+        return
+    broken.append(f"its {name} line is malformed")
+    # The mail address is what matters most; it starts where "mailto:" does, else after the first colon.
+    at = line.lower().rfind(":mailto:")
+    cut = at if at >= 0 else line.find(":")
+    head, value = (line[:cut], line[cut + 1 :]) if cut >= 0 else (line, "")
+    params: Params = {}
+    for key, quoted, bare in _LENIENT.findall(head):
+        params.setdefault(key.upper(), quoted or bare.strip('"'))
+    keep(Line(name, params, value))
+
+
+def first(params: Params, key: str) -> str:
+    """A parameter's value, the first of several; empty when it is missing."""
+    value = params.get(key, "")
+    if isinstance(value, list):
+        return value[0] if value else ""
+    return value
+
+
+_ESCAPE = re.compile(r"\\([\\;,:\"nN])")
+
+
+def unescape(value: str) -> str:
+    """A TEXT value without its escapes (RFC 5545 section 3.3.11)."""
+    if "\\" not in value:
+        return value
+    return _ESCAPE.sub(lambda found: "\n" if found[1] in "nN" else found[1], value)
+
+
+_ITEM = re.compile(r"(?:[^\\,]|\\.)+")
+
+
+def split_list(value: str) -> list[str]:
+    """The items of a TEXT list, split at unescaped commas, without their escapes and empty ones."""
+    return [unescape(item) for item in _ITEM.findall(value)]

@@ -1,0 +1,92 @@
+"""What a TZID means: IANA names, Windows names, prefixed names, and zones a calendar brings along."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from babel.core import get_global
+from icalendar import Calendar, Timezone
+
+from rules.model import Timing
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(?:/[A-Za-z0-9_+\-]+)*")
+_MACHINE_DEPENDENT = frozenset({"localtime", "posixrules", "Factory"})
+_LARGEST_ZONE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A zone as an event names it: the name to show, what may be believed of it, and its rules."""
+
+    tzid: str
+    timing: Timing
+    tz: tzinfo
+
+
+UTC_ZONE = Zone("UTC", Timing.TIMED, UTC)
+
+
+@lru_cache(maxsize=1024)
+def known_zone(tzid: str) -> ZoneInfo | None:
+    """The IANA zone a TZID means; None when no table knows it.
+
+    Knows IANA names in any case, Windows names (CLDR), and names behind a vendor's prefix, such as
+    ``/freeassociation.sourceforge.net/Europe/Lisbon``.
+    """
+    name = tzid.strip().strip('"')
+    windows = get_global("windows_zone_mapping")
+    if name.lower() in {"tzone://microsoft/utc", "z"}:
+        name = "UTC"
+    parts = name.strip("/").split("/")
+    prefixed = ["/".join(parts[-count:]) for count in (3, 2) if len(parts) > count]
+    for candidate in (name, str(windows.get(name, "")), *prefixed):
+        found = _iana(candidate) if candidate else None
+        if found is not None:
+            return found
+    return None
+
+
+def _iana(name: str) -> ZoneInfo | None:
+    if name in _MACHINE_DEPENDENT or not _NAME.fullmatch(name):
+        return None
+    try:
+        return ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        exact = _names_by_lower_case().get(name.lower())
+        return ZoneInfo(exact) if exact else None
+
+
+@lru_cache(maxsize=1)
+def _names_by_lower_case() -> dict[str, str]:
+    return {name.lower(): name for name in zoneinfo.available_timezones()}
+
+
+@lru_cache(maxsize=256)
+def own_zone(vtimezone: str) -> tzinfo | None:
+    """The rules of a VTIMEZONE no table knows (its whole text); None when it cannot be interpreted.
+
+    ``X-LIC-LOCATION`` naming a known zone is believed before the listed offsets.
+    """
+    location = re.search(r"^X-LIC-LOCATION[^:\n]*:(.+)$", vtimezone, re.MULTILINE | re.IGNORECASE)
+    if location:
+        found = known_zone(location[1].strip())
+        if found is not None:
+            return found
+    # A zone that changes more often than yearly is an attack on the processor, not a zone.
+    frequencies = re.findall(r"FREQ=([A-Z]+)", vtimezone.upper())
+    if len(vtimezone) > _LARGEST_ZONE or any(frequency != "YEARLY" for frequency in frequencies):
+        return None
+    text = f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-\r\n{vtimezone}\r\nEND:VCALENDAR\r\n"
+    try:
+        for component in Calendar.from_ical(text).walk("VTIMEZONE"):
+            zone = component.to_tz(lookup_tzid=False) if isinstance(component, Timezone) else None
+            if isinstance(zone, tzinfo) and zone.utcoffset(datetime(2026, 1, 1)) is not None:  # noqa: DTZ001 - wall time
+                return zone
+    except Exception:  # noqa: BLE001 - whatever a malformed zone raises in the library, it is not a zone
+        return None
+    return None

@@ -1,0 +1,320 @@
+"""Masters and overrides → occurrences in a window, at a bounded cost.
+
+Rules are followed on wall time and the zone is applied last, so a weekly 09:00 stays 09:00 across a
+change of clocks. An occurrence is in the half-open window when it overlaps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+from connectors.base import Resource
+from connectors.ical import (
+    DateList,
+    Event,
+    Moment,
+    Parsed,
+    duration,
+    key_of,
+    parse,
+    read_moment,
+)
+from connectors.ical_zones import Zone
+from connectors.recurrence_rule import RuleError, read_rule, walls
+from rules.model import CalendarRef, Interval, Occurrence, OccurrenceKey, Timing
+
+MAX_OCCURRENCES = 1000
+"""Occurrences one resource may have in a window."""
+
+MAX_RULES = 4
+"""Rules one resource may have."""
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Where a resource lies: its calendar, its href and etag there, and the zone of its account."""
+
+    calendar: CalendarRef
+    href: str
+    etag: str
+    home_zone: str
+
+
+def read_resource(raw: str, copy: Copy, window: Interval) -> Resource:
+    """A stored object as the daemon knows it: parsed, expanded, its troubles told. Never raises."""
+    parsed = parse(raw, copy.home_zone)
+    occurrences, trouble = expand(parsed, copy, window)
+    return Resource(
+        href=copy.href,
+        etag=copy.etag,
+        uid=parsed.uid,
+        raw=raw,
+        recurring=any(event.repeats or event.recurrence_id is not None for event in parsed.events),
+        occurrences=occurrences,
+        broken=" ".join(part for part in (parsed.broken, trouble) if part),
+    )
+
+
+def expand(parsed: Parsed, copy: Copy, window: Interval) -> tuple[tuple[Occurrence, ...], str]:
+    """All occurrences that overlap the window, by start, and what could not be expanded, if anything."""
+    by_uid: dict[str, list[Event]] = {}
+    for event in parsed.events:
+        by_uid.setdefault(event.uid, []).append(event)
+    found: list[Occurrence] = []
+    broken: list[str] = []
+    rules = sum(len(event.rrules) + len(event.exrules) for event in parsed.events)
+    if rules > MAX_RULES:
+        return (), f"This event has {rules} rules, more than we follow."
+    for events in by_uid.values():
+        series = _Series(events, copy, window, broken)
+        for occurrence in series.occurrences():
+            if len(found) >= MAX_OCCURRENCES:
+                broken.append(f"only its first {MAX_OCCURRENCES} occurrences were read")
+                break
+            found.append(occurrence)
+    found.sort(key=lambda occurrence: (occurrence.start_utc, occurrence.key.recurrence_id or ""))
+    trouble = (
+        f"This event could not be wholly expanded: {'; '.join(dict.fromkeys(broken))}." if broken else ""
+    )
+    return tuple(found), trouble
+
+
+class _Series:
+    """All events of one UID."""
+
+    def __init__(self, events: list[Event], copy: Copy, window: Interval, broken: list[str]) -> None:
+        self._copy = copy
+        self._window = window
+        self._broken = broken
+        masters = [event for event in events if event.recurrence_id is None]
+        if len(masters) > 1:
+            broken.append("it is there twice under one UID; the latest counts")
+        self._master = max(masters, key=_recency) if masters else None
+        overrides: dict[str, Event] = {}
+        for event in events:
+            if event.recurrence_id is not None:
+                key = key_of(self._like_master(event.recurrence_id))
+                rival = overrides.get(key)
+                overrides[key] = event if rival is None else max(rival, event, key=_recency)
+        self._overrides = overrides
+        self._future = sorted(
+            ((key, event) for key, event in overrides.items() if event.this_and_future),
+            key=lambda pair: pair[0],
+        )
+        self._recurring = bool(overrides) or (self._master is not None and self._master.repeats)
+
+    def _like_master(self, moment: Moment) -> Moment:
+        """A RECURRENCE-ID in the master's own kind of time: some programs write only the date of it."""
+        master = self._master
+        if master is None or moment.zone.timing is not Timing.ALL_DAY:
+            return moment
+        if master.start.zone.timing is Timing.ALL_DAY:
+            return moment
+        return Moment(datetime.combine(moment.wall, master.start.wall.time()), master.start.zone)
+
+    def occurrences(self) -> Iterator[Occurrence]:
+        if self._master is not None:
+            try:
+                yield from self._from_master(self._master)
+            except RuleError as error:
+                self._broken.append(str(error))
+            except (OverflowError, ValueError):
+                self._broken.append("its times lie outside the calendar")
+        for key, event in self._overrides.items():
+            try:
+                yield from self._shown(event, event.start, key, event.end)
+            except (OverflowError, ValueError):
+                self._broken.append("a changed instance lies outside the calendar")
+
+    def _from_master(self, master: Event) -> Iterator[Occurrence]:
+        if not self._recurring:
+            yield from self._shown(master, master.start, None, master.end)
+            return
+        zone = master.start.zone
+        for wall, length in self._starts(master):
+            original = Moment(wall, zone)
+            key = key_of(original)
+            if key in self._overrides:
+                continue
+            event, start = self._as_changed_for_future(master, original, key)
+            yield from self._shown(event, start, key, None, length)
+
+    def _as_changed_for_future(self, master: Event, original: Moment, key: str) -> tuple[Event, Moment]:
+        """The event that speaks for an instance: the last THISANDFUTURE change before it, else the master."""
+        event: Event = master
+        for since, change in self._future:
+            if since <= key:
+                event = change
+        if event is master or event.recurrence_id is None:
+            return master, original
+        # Shift by wall time, so that "an hour later from now on" survives a change of clocks.
+        zone = event.start.zone
+        was = _wall_in(self._like_master(event.recurrence_id), zone)
+        return event, Moment(_wall_in(original, zone) + (event.start.wall - was), zone)
+
+    def _starts(self, master: Event) -> Iterator[tuple[datetime, tuple[timedelta, timedelta] | None]]:
+        """Original wall times near the window, in no order, each once; RDATE periods with their own length."""
+        zone = master.start.zone
+        low, high = self._span(zone)
+        excluded = self._excluded(master, zone, low, high)
+        seen: set[datetime] = set(excluded)
+        for wall, length in self._extra(master, zone, low, high):
+            if wall not in seen:
+                seen.add(wall)
+                yield wall, length
+        if master.start.wall not in seen:
+            seen.add(master.start.wall)
+            yield master.start.wall, None
+        for text in master.rrules:
+            for wall in self._rule(text, master.start, low, high):
+                if wall not in seen:
+                    seen.add(wall)
+                    yield wall, None
+
+    def _span(self, zone: Zone) -> tuple[datetime, datetime]:
+        """Wall times between which an original start can lie whose occurrence overlaps the window."""
+        events = [event for event in (self._master, *(change for _, change in self._future)) if event]
+        longest = max((event.days + event.exact for event in events), default=timedelta(0))
+        moved = max(
+            (
+                abs(event.start.aware - event.recurrence_id.aware)
+                for _, event in self._future
+                if event.recurrence_id is not None
+            ),
+            default=timedelta(0),
+        )
+        low = _saturated(self._window.start, -(longest + moved + 2 * _DAY), zone)
+        return low, _saturated(self._window.end, moved + 2 * _DAY, zone)
+
+    def _rule(self, text: str, start: Moment, low: datetime, high: datetime) -> Iterator[datetime]:
+        rule = read_rule(text)
+        if rule.until is not None and rule.until_utc and start.zone.timing is not Timing.ALL_DAY:
+            until = rule.until.replace(tzinfo=UTC).astimezone(start.zone.tz).replace(tzinfo=None)
+            rule = rule.ending(until)
+        return walls(rule, start.wall, low, high)
+
+    def _excluded(self, master: Event, zone: Zone, low: datetime, high: datetime) -> set[datetime]:
+        excluded: set[datetime] = set()
+        for lines in master.exdates:
+            for moment in _near(lines, zone, self._copy.home_zone, low, high):
+                if moment.zone.timing is Timing.ALL_DAY and zone.timing is not Timing.ALL_DAY:
+                    # A bare date excludes that day's instance, as calendar programs mean it.
+                    excluded.add(datetime.combine(moment.wall, master.start.wall.time()))
+                else:
+                    excluded.add(_wall_in(moment, zone))
+        for text in master.exrules:
+            excluded.update(self._rule(text, master.start, low, high))
+        return excluded
+
+    def _extra(
+        self, master: Event, zone: Zone, low: datetime, high: datetime
+    ) -> Iterator[tuple[datetime, tuple[timedelta, timedelta] | None]]:
+        for lines in master.rdates:
+            for item in lines.text.split(","):
+                start_text, slash, end_text = item.strip().partition("/")
+                try:
+                    moment = read_moment(start_text, lines.zone, _all_day(self._copy.home_zone))
+                    length = _period(moment, end_text, lines.zone) if slash else None
+                except (ValueError, OverflowError):
+                    self._broken.append(f"its RDATE {item[:30]!r} is not a date")
+                    continue
+                wall = _wall_in(moment, zone)
+                reach = sum(length, timedelta(0)) if length else timedelta(0)
+                if low - reach <= wall <= high:
+                    yield wall, length
+
+    def _shown(
+        self,
+        event: Event,
+        start: Moment,
+        key: str | None,
+        end: Moment | None,
+        length: tuple[timedelta, timedelta] | None = None,
+    ) -> Iterator[Occurrence]:
+        """The occurrence, if it overlaps the window. A given ``end`` keeps its own zone."""
+        begins = start.aware.astimezone(UTC)
+        shown_start = _shown_in(begins, start.zone)
+        if end is not None:
+            ends = end.aware.astimezone(UTC)
+            shown_end = _shown_in(ends, end.zone)
+        else:
+            days, exact = length or (event.days, event.exact)
+            if start.zone.timing is Timing.ALL_DAY or days:
+                later = Moment(start.wall + days, start.zone).aware.astimezone(UTC) + exact
+            else:
+                later = begins + exact
+            ends = later
+            shown_end = _shown_in(ends, start.zone)
+        if begins >= self._window.end or ends <= self._window.start:
+            if not (begins == ends == self._window.start):
+                return
+        copy = self._copy
+        yield Occurrence(
+            key=OccurrenceKey(calendar=copy.calendar, uid=event.uid, recurrence_id=key),
+            start=shown_start,
+            end=shown_end,
+            tzid=start.zone.tzid,
+            timing=start.zone.timing,
+            recurring=self._recurring,
+            href=copy.href,
+            etag=copy.etag,
+            **event.details,
+        )
+
+
+def _recency(event: Event) -> tuple[int, datetime]:
+    return event.details["sequence"], event.details["modified"] or datetime.min.replace(tzinfo=UTC)
+
+
+def _all_day(home_zone: str) -> Zone:
+    return Zone(home_zone, Timing.ALL_DAY, ZoneInfo(home_zone))
+
+
+def _wall_in(moment: Moment, zone: Zone) -> datetime:
+    """The moment's wall time in another zone."""
+    if moment.zone.tz is zone.tz or zone.timing is Timing.ALL_DAY or moment.zone.timing is Timing.ALL_DAY:
+        return moment.wall
+    return moment.aware.astimezone(zone.tz).replace(tzinfo=None)
+
+
+def _shown_in(at: datetime, zone: Zone) -> datetime:
+    """An instant in the event's zone; one a calendar brought along becomes its offset at that time."""
+    local = at.astimezone(zone.tz)
+    if isinstance(zone.tz, ZoneInfo) or zone.tz is UTC:
+        return local
+    return local.replace(tzinfo=timezone(local.utcoffset() or timedelta(0)))
+
+
+def _saturated(at: datetime, by: timedelta, zone: Zone) -> datetime:
+    """A wall time that far away, at most at the ends of the calendar."""
+    try:
+        return (at + by).astimezone(zone.tz).replace(tzinfo=None)
+    except OverflowError:
+        return datetime.min if by < timedelta(0) else datetime.max  # noqa: DTZ901 - wall time
+
+
+def _near(lines: DateList, zone: Zone, home_zone: str, low: datetime, high: datetime) -> Iterator[Moment]:
+    """The dates of an EXDATE line near the span. Text sorts as time does, so the rest is never read."""
+    first = (low - 2 * _DAY if low.year > 1 else low).strftime("%Y%m%d").zfill(8)
+    last = (high + 2 * _DAY if high.year < 9999 else high).strftime("%Y%m%d").zfill(8)
+    all_day = _all_day(home_zone)
+    for item in lines.text.split(","):
+        text = item.strip()
+        if first <= text[:8] <= last:
+            try:
+                yield read_moment(text, lines.zone, all_day)
+            except ValueError:
+                continue
+
+
+def _period(start: Moment, end_text: str, zone: Zone) -> tuple[timedelta, timedelta]:
+    """The length of an RDATE period: nominal days and exact time. Raises ValueError."""
+    if end_text.lstrip("+-").upper().startswith("P"):
+        return duration(end_text)
+    end = read_moment(end_text, zone, start.zone)
+    return timedelta(0), max(end.aware.astimezone(UTC) - start.aware.astimezone(UTC), timedelta(0))

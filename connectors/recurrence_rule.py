@@ -1,0 +1,294 @@
+"""One RRULE → the wall times it gives in a span, at a bounded cost whatever the rule says.
+
+Expansion is dateutil's, on naive wall time. Two shifts keep it cheap. The start is moved forward by
+whole intervals to just before the span; everything the rule takes from DTSTART (RFC 5545 section
+3.3.10) is written out first, so the shifted rule means the same. Then rule and span are moved up by a
+multiple of 400 years, after which the Gregorian calendar repeats exactly, weekdays included: dateutil
+stops searching at the year 9999, so a rule that never matches ends after at most four centuries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import MAXYEAR, date, datetime, time, timedelta
+from typing import Any, Literal
+
+from dateutil import rrule
+
+from connectors.ical import read_wall
+
+MAX_STEPS = 50_000
+"""How many instances may be looked at to find those in the span."""
+
+Freq = Literal[0, 1, 2, 3, 4, 5, 6]
+"""dateutil's YEARLY to SECONDLY."""
+
+TINY = 1000
+"""How many instances a rule by minutes or seconds may have in all."""
+
+_FOR_EVER = 10**8
+"""An interval so long, in any unit, that nothing follows."""
+
+_FREQ: dict[str, Freq] = {
+    "YEARLY": rrule.YEARLY,
+    "MONTHLY": rrule.MONTHLY,
+    "WEEKLY": rrule.WEEKLY,
+    "DAILY": rrule.DAILY,
+    "HOURLY": rrule.HOURLY,
+    "MINUTELY": rrule.MINUTELY,
+    "SECONDLY": rrule.SECONDLY,
+}
+_STEP = {
+    rrule.WEEKLY: timedelta(weeks=1),
+    rrule.DAILY: timedelta(days=1),
+    rrule.HOURLY: timedelta(hours=1),
+    rrule.MINUTELY: timedelta(minutes=1),
+    rrule.SECONDLY: timedelta(seconds=1),
+}
+_WEEKDAY = {"MO": 0, "TU": 1, "WE": 2, "TH": 3, "FR": 4, "SA": 5, "SU": 6}
+_RANGE = {
+    "BYSECOND": (0, 60),
+    "BYMINUTE": (0, 59),
+    "BYHOUR": (0, 23),
+    "BYMONTHDAY": (-31, 31),
+    "BYYEARDAY": (-366, 366),
+    "BYWEEKNO": (-53, 53),
+    "BYMONTH": (1, 12),
+    "BYSETPOS": (-366, 366),
+}
+_DAY_PARTS = ("BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY")
+
+
+class RuleError(ValueError):
+    """The rule cannot be followed; the text says why, for the owner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A rule, read. ``until`` is wall time, as its text has it; ``until_utc`` says that it ended in Z."""
+
+    freq: Freq
+    interval: int = 1
+    count: int | None = None
+    until: datetime | None = None
+    until_utc: bool = False
+    wkst: int = 0
+    by: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    by_day: tuple[tuple[int, int], ...] = ()
+
+    def ending(self, until: datetime) -> Rule:
+        """The same rule with its end in another wall time."""
+        return replace(self, until=until, until_utc=False)
+
+
+def read_rule(text: str) -> Rule:
+    """Read an RRULE value. Raises :class:`RuleError` for what we do not know or will not follow."""
+    parts: dict[str, str] = {}
+    for part in text.upper().rstrip(";").split(";"):
+        name, equals, value = part.strip().partition("=")
+        if not equals or name in parts:
+            raise RuleError(f"its rule has a part {part[:20]!r} that means nothing")
+        parts[name] = value
+    try:
+        return _rule(parts)
+    except RuleError:
+        raise
+    except ValueError as error:
+        raise RuleError(f"its rule {text[:60]!r} cannot be read") from error
+
+
+def _rule(parts: dict[str, str]) -> Rule:
+    freq = _FREQ.get(parts.pop("FREQ", ""))
+    if freq is None:
+        raise RuleError("its rule has no known frequency")
+    interval = int(parts.pop("INTERVAL", "1"))
+    if interval < 1:
+        raise RuleError("its rule repeats every 0 units of time, which is never or always")
+    count = int(parts.pop("COUNT")) if "COUNT" in parts else None
+    until_text = parts.pop("UNTIL", "")
+    until = read_wall(until_text) if until_text else None
+    if until is not None and len(until_text) == 8:
+        until = datetime.combine(until, time.max)
+    wkst = _WEEKDAY[parts.pop("WKST", "MO")] if parts.get("WKST", "MO") in _WEEKDAY else 0
+    by_day = (
+        tuple(sorted({_weekday(item) for item in parts.pop("BYDAY").split(",")})) if "BYDAY" in parts else ()
+    )
+    by = {}
+    for name, value in parts.items():
+        if name in _RANGE:
+            by[name] = _numbers(name, value)
+        elif not (name.startswith("X-") or (name, value) in {("RSCALE", "GREGORIAN"), ("SKIP", "OMIT")}):
+            raise RuleError(f"its rule has a part {name[:20]!r} we cannot follow")
+    _refuse_nonsense(freq, by)
+    return Rule(
+        freq=freq,
+        interval=min(interval, _FOR_EVER),
+        count=count,
+        until=until,
+        until_utc=until_text.endswith("Z"),
+        wkst=wkst,
+        by=by,
+        by_day=by_day,
+    )
+
+
+def _weekday(item: str) -> tuple[int, int]:
+    item = item.strip()
+    number = int(item[:-2]) if item[:-2] else 0
+    if item[-2:] not in _WEEKDAY or abs(number) > 53:
+        raise RuleError(f"its rule names no weekday with {item[:10]!r}")
+    return _WEEKDAY[item[-2:]], number
+
+
+def _numbers(name: str, value: str) -> tuple[int, ...]:
+    low, high = _RANGE[name]
+    numbers = tuple(sorted({int(item) for item in value.split(",")}))
+    if not all(low <= number <= high and (number or low >= 0) for number in numbers):
+        raise RuleError(f"its rule has a {name} out of range")
+    return numbers
+
+
+def _refuse_nonsense(freq: int, by: dict[str, tuple[int, ...]]) -> None:
+    """The combinations RFC 5545 section 3.3.10 forbids, which libraries read in different ways."""
+    if (
+        ("BYWEEKNO" in by and freq != rrule.YEARLY)
+        or ("BYYEARDAY" in by and freq in {rrule.MONTHLY, rrule.WEEKLY, rrule.DAILY})
+        or ("BYMONTHDAY" in by and freq == rrule.WEEKLY)
+    ):
+        raise RuleError("its rule combines parts that do not go together")
+
+
+def walls(rule: Rule, start: datetime, low: datetime, high: datetime) -> Iterator[datetime]:
+    """The rule's wall times in ``[low, high]`` for a DTSTART of ``start``, in order.
+
+    DTSTART itself counts as the first instance even where the rule does not match it (RFC 5545
+    section 3.8.5.3) and is given by the caller, not here. Raises :class:`RuleError` past the caps.
+    """
+    if rule.freq in {rrule.MINUTELY, rrule.SECONDLY}:
+        _refuse_long(rule, start)
+    high = high if rule.until is None else min(high, rule.until)
+    if high < low or high < start:
+        return
+    written_out = _written_out(rule, start)
+    begin, count = _forward(written_out, start, low)
+    shift = (MAXYEAR - max(begin.year, high.year)) // 400 * 400
+    if count is not None and not _matches_start(written_out, start):
+        count -= 1
+    if count is not None and count < 1:
+        return
+    upper = high.replace(year=high.year + shift)
+    lower = low.replace(year=low.year + shift)
+    found = _dateutil(written_out, begin.replace(year=begin.year + shift), count, upper)
+    for steps, wall in enumerate(found):
+        if wall > upper:
+            return
+        if steps >= MAX_STEPS:
+            raise RuleError("its rule repeats too often to follow")
+        if wall >= lower:
+            yield wall.replace(year=wall.year - shift)
+
+
+def _refuse_long(rule: Rule, start: datetime) -> None:
+    unit = _STEP[rule.freq] * rule.interval
+    few = (rule.count is not None and rule.count <= TINY) or (
+        rule.until is not None and (rule.until - start) <= unit * TINY
+    )
+    if not few or rule.by or rule.by_day:
+        raise RuleError("its rule repeats by the minute or second, too often to follow")
+
+
+def _written_out(rule: Rule, start: datetime) -> Rule:
+    """The same rule with everything it takes from DTSTART made explicit (RFC 5545 section 3.3.10)."""
+    by = dict(rule.by)
+    by_day = rule.by_day
+    given = any(name in by for name in _DAY_PARTS) or bool(by_day)
+    if rule.freq == rrule.YEARLY and not given:
+        by.setdefault("BYMONTH", (start.month,))
+        by["BYMONTHDAY"] = (start.day,)
+    elif rule.freq == rrule.MONTHLY and not given:
+        by["BYMONTHDAY"] = (start.day,)
+    elif (rule.freq == rrule.WEEKLY and not given) or ("BYWEEKNO" in by and not by_day):
+        by_day = ((start.weekday(), 0),)
+    if rule.freq <= rrule.DAILY:
+        by.setdefault("BYHOUR", (start.hour,))
+    if rule.freq <= rrule.HOURLY:
+        by.setdefault("BYMINUTE", (start.minute,))
+    if rule.freq <= rrule.MINUTELY:
+        by.setdefault("BYSECOND", (start.second,))
+    return replace(rule, by=by, by_day=by_day)
+
+
+def _forward(rule: Rule, start: datetime, low: datetime) -> tuple[datetime, int | None]:
+    """A later start on the same rhythm, not past the span's first instance, and the count left from there."""
+    if low <= start:
+        return start, rule.count
+    if rule.count is not None:
+        return _forward_counted(rule, start, low)
+    if rule.freq == rrule.YEARLY:
+        years = (low.year - start.year) // rule.interval * rule.interval
+        return (_at(start, start.year + years, 1, 1) if years else start), None
+    if rule.freq == rrule.MONTHLY:
+        months = (low.year - start.year) * 12 + low.month - start.month
+        months = months // rule.interval * rule.interval
+        year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+        return (_at(start, year, month + 1, 1) if months else start), None
+    first = start
+    if rule.freq == rrule.WEEKLY:
+        first = start - timedelta(days=(start.weekday() - rule.wkst) % 7)
+    step = _STEP[rule.freq] * rule.interval
+    intervals = (low - first) // step
+    return (first + intervals * step if intervals else start), None
+
+
+def _forward_counted(rule: Rule, start: datetime, low: datetime) -> tuple[datetime, int | None]:
+    """With a COUNT only where each interval certainly holds exactly one instance."""
+    count = rule.count or 0
+    day_given = any(name in rule.by for name in ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYSETPOS"))
+    once = all(len(rule.by.get(name, ())) <= 1 for name in ("BYHOUR", "BYMINUTE", "BYSECOND"))
+    weekday = ((start.weekday(), 0),)
+    one_each = (
+        once
+        and not day_given
+        and (
+            (rule.freq == rrule.DAILY and not rule.by_day)
+            or (rule.freq == rrule.WEEKLY and rule.by_day == weekday)
+        )
+    )
+    if not one_each or not _matches_start(rule, start):
+        return start, count
+    step = _STEP[rule.freq] * rule.interval
+    intervals = min((low - start) // step, count)
+    return start + intervals * step, count - intervals
+
+
+def _at(start: datetime, year: int, month: int, day: int) -> datetime:
+    return datetime.combine(date(year, month, day), start.time())
+
+
+def _matches_start(rule: Rule, start: datetime) -> bool:
+    """Whether the rule itself gives DTSTART, so that a COUNT already counts it."""
+    shift = (MAXYEAR - start.year) // 400 * 400
+    begin = start.replace(year=start.year + shift)
+    return next(iter(_dateutil(rule, begin, None, begin)), None) == begin
+
+
+def _dateutil(rule: Rule, begin: datetime, count: int | None, until: datetime) -> rrule.rrule:
+    by: dict[str, Any] = {name.lower(): list(values) for name, values in rule.by.items()}
+    if "bysecond" in by:
+        by["bysecond"] = sorted({min(second, 59) for second in by["bysecond"]})
+    days = [rrule.weekday(day, number) if number else rrule.weekday(day) for day, number in rule.by_day]
+    try:
+        return rrule.rrule(
+            rule.freq,
+            dtstart=begin,
+            interval=rule.interval,
+            wkst=rule.wkst,
+            # dateutil warns about both together and needs neither: the caller stops at the end.
+            count=count,
+            until=None if count is not None else until,
+            byweekday=days or None,
+            **{key: value for key, value in by.items() if value},
+        )
+    except ValueError as error:
+        raise RuleError("its rule never gives a date") from error
