@@ -1,0 +1,156 @@
+"""Occurrences as the decision asks for them: what is due, what overlaps, who is meant.
+
+Every query that a tick makes walks an index, so that its cost follows what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Connection, bindparam, func, select, tuple_, update
+
+from daemon.store import waking
+from daemon.store.changes import calendar_is
+from daemon.store.engine import owner_of
+from daemon.store.rows import chosen, chunks, fetch, fetch_in
+from daemon.store.schema import calendars, occurrences, people, resources
+from rules.model import CalendarRef, Occurrence, OccurrenceKey
+
+
+def due(conn: Connection, now: datetime, limit: int) -> list[Occurrence]:
+    """The occurrences whose time to be looked at has come, the longest waiting first."""
+    c = occurrences.c
+    return fetch(conn, chosen(conn).where(c.wake_at <= now).order_by(c.wake_at, c.id).limit(limit))
+
+
+def next_wake(conn: Connection) -> datetime | None:
+    """When the next occurrence wants to be looked at."""
+    c = occurrences.c
+    found = conn.execute(
+        select(func.min(c.wake_at)).where(c.owner == owner_of(conn), c.wake_at.is_not(None))
+    ).scalar_one()
+    return cast("datetime | None", found)
+
+
+def set_wake(conn: Connection, wakes: Mapping[OccurrenceKey, datetime | None]) -> None:
+    """When to look at each of these again; None = not until something changes."""
+    ids = _ids(conn, wakes)
+    rows = [{"row": row, "wake": wakes[key]} for key, some in ids.items() for row in some]
+    if rows:
+        statement = update(occurrences).where(occurrences.c.id == bindparam("row"))
+        conn.execute(statement.values(wake_at=bindparam("wake")), rows)
+
+
+def wake(conn: Connection, keys: Iterable[OccurrenceKey], now: datetime) -> None:
+    """Look at these again now."""
+    for some in chunks(row for rows in _ids(conn, keys).values() for row in rows):
+        waking.wake(conn, occurrences.c.id.in_(some), now)
+
+
+def wake_account(conn: Connection, account: str, now: datetime) -> None:
+    """Look again at everything of one account that is ahead or ended lately."""
+    mine = (
+        select(resources.c.id)
+        .join(calendars, calendars.c.id == resources.c.calendar_id)
+        .where(calendars.c.owner == owner_of(conn), calendars.c.account == account)
+    )
+    c = occurrences.c
+    waking.wake(conn, c.resource_id.in_(mine) & (c.end > now - waking.RECENT), now)
+
+
+def wake_all(conn: Connection, now: datetime) -> None:
+    """Look again at everything that is ahead or ended lately, as after a change of the rules."""
+    waking.wake_everything(conn, now)
+
+
+def overlapping(conn: Connection, start: datetime, end: datetime, limit: int) -> list[Occurrence]:
+    """Timed occurrences that share time with [start, end), whatever their status, earliest first."""
+    found: list[Occurrence] = []
+    for where in waking.overlaps(start, end):
+        found += fetch(conn, chosen(conn).where(where).order_by(occurrences.c.start).limit(limit))
+    return sorted(found, key=_by_start)[:limit]
+
+
+def between(conn: Connection, start: datetime, end: datetime) -> list[Occurrence]:
+    """Occurrences of every kind that begin in [start, end), earliest first."""
+    c = occurrences.c
+    return fetch(conn, chosen(conn).where(c.start >= start, c.start < end).order_by(c.start, c.id))
+
+
+def by_uids(conn: Connection, uids: Iterable[str]) -> list[Occurrence]:
+    """Every occurrence of these UIDs, in all calendars."""
+    return fetch_in(conn, chosen(conn), occurrences.c.uid, sorted(set(uids)))
+
+
+def copies(conn: Connection, keys: Iterable[OccurrenceKey]) -> list[Occurrence]:
+    """The same meetings (UID and RECURRENCE-ID), in all calendars."""
+    c = occurrences.c
+    names = sorted({(key.uid, key.recurrence_id or "") for key in keys})
+    return fetch_in(conn, chosen(conn), tuple_(c.uid, c.recurrence_id), names)
+
+
+def get(conn: Connection, keys: Iterable[OccurrenceKey]) -> dict[OccurrenceKey, Occurrence]:
+    """The stored occurrences under these keys."""
+    wanted = set(keys)
+    return {found.key: found for found in copies(conn, wanted) if found.key in wanted}
+
+
+def by_href(conn: Connection, ref: CalendarRef, href: str) -> list[Occurrence]:
+    """The occurrences of one resource, earliest first."""
+    return fetch(
+        conn,
+        chosen(conn).where(calendar_is(conn, ref), resources.c.href == href).order_by(occurrences.c.start),
+    )
+
+
+def find(conn: Connection, text: str) -> list[Occurrence]:
+    """Occurrences with this UID, or else with this text in their title (any case), earliest first."""
+    exact = by_uids(conn, [text])
+    if exact:
+        return sorted(exact, key=_by_start)
+    c = occurrences.c
+    folded = text.casefold()
+    titles = conn.execute(select(c.id, c.title).where(c.owner == owner_of(conn), c.title != ""))
+    ids = [row.id for row in titles if folded in row.title.casefold()]
+    return sorted(fetch_in(conn, chosen(conn), c.id, ids), key=_by_start)
+
+
+def with_people(conn: Connection, addresses: Iterable[str], since: datetime) -> list[Occurrence]:
+    """Occurrences that start after ``since`` and invite any of these addresses, earliest first."""
+    p = people.c
+    ids: set[int] = set()
+    for some in chunks(sorted(set(addresses))):
+        query = select(p.occurrence_id).where(p.owner == owner_of(conn), p.address.in_(some), p.start > since)
+        ids.update(conn.execute(query).scalars())
+    return sorted(fetch_in(conn, chosen(conn), occurrences.c.id, sorted(ids)), key=_by_start)
+
+
+def _by_start(occurrence: Occurrence) -> tuple[datetime, OccurrenceKey]:
+    key = occurrence.key
+    # an absent RECURRENCE-ID does not compare with a present one
+    return occurrence.start_utc, OccurrenceKey(
+        calendar=key.calendar, uid=key.uid, recurrence_id=key.recurrence_id or ""
+    )
+
+
+def _ids(conn: Connection, keys: Iterable[OccurrenceKey]) -> dict[OccurrenceKey, list[int]]:
+    """The row ids under each key; more than one where a server keeps one UID in two resources."""
+    wanted = set(keys)
+    c = occurrences.c
+    found: dict[OccurrenceKey, list[int]] = {}
+    query = (
+        select(c.id, c.uid, c.recurrence_id, calendars.c.account, calendars.c.ref)
+        .join(resources, resources.c.id == c.resource_id)
+        .join(calendars, calendars.c.id == resources.c.calendar_id)
+        .where(c.owner == owner_of(conn))
+    )
+    names = sorted({(key.uid, key.recurrence_id or "") for key in wanted})
+    for some in chunks(names):
+        for row in conn.execute(query.where(tuple_(c.uid, c.recurrence_id).in_(some))):
+            ref = CalendarRef(account=row.account, id=row.ref)
+            key = OccurrenceKey(calendar=ref, uid=row.uid, recurrence_id=row.recurrence_id or None)
+            if key in wanted:
+                found.setdefault(key, []).append(row.id)
+    return found

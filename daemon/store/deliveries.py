@@ -1,0 +1,402 @@
+"""The outbox's memory: every message that was ever meant to leave, and how far it came.
+
+Rows are never deleted: they are what keeps anyone from being mailed twice. Every change of state goes
+through the table in :mod:`rules.delivery`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, tuple_, update
+from sqlalchemy.dialects.sqlite import insert
+
+from daemon.store.engine import owner_of
+from daemon.store.rows import chunks
+from daemon.store.schema import deliveries
+from daemon.store.types import from_microseconds, to_microseconds
+from rules.delivery import Event, ForbiddenMove, State, next_state
+from rules.model import Address, CalendarRef, Done, Identity, Intent, Interval, OccurrenceKey
+
+NOTICE = "notice"
+"""The ``do`` of a message that tells the owner about rebookd itself."""
+
+RETRY_FOR = timedelta(hours=1)
+"""How long a step that is over stays open once the owner wants it sent after all."""
+
+SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One message to one address. Times are UTC.
+
+    ``due`` and ``until`` bound its step. ``key`` is None for a notice about rebookd itself, whose
+    text is then ``reason``. ``cleared_at`` is when the flood brake, or the owner, let it through.
+    ``raw`` is the message as it was handed over (None until rendered, and in lists).
+    """
+
+    id: int
+    intent_key: str
+    state: State
+    rule: str
+    step: str
+    do: str
+    mode: str
+    detector: str
+    tone: str
+    template: str | None
+    key: OccurrenceKey | None
+    start: datetime | None
+    to: Address
+    people: tuple[Address, ...]
+    due: datetime
+    until: datetime
+    slots: int
+    within: str
+    reason: str
+    subject: str
+    message_id: str
+    raw: bytes | None
+    refs: tuple[str, ...]
+    offered: tuple[Interval, ...]
+    attempts: int
+    next_try_at: datetime
+    cleared_at: datetime | None
+    error: str
+    lease_until: datetime | None
+    lease_by: str
+    created_at: datetime
+    changed_at: datetime
+    sent_at: datetime | None
+
+    @property
+    def identity(self) -> Identity | None:
+        """The meeting it is about; None for a notice."""
+        return None if self.key is None else self.key.identity
+
+    @property
+    def intent(self) -> Intent:
+        """The intent it came from. Raises ValueError for a notice."""
+        if self.key is None or self.start is None:
+            raise ValueError("a notice comes from no rule")
+        return Intent(
+            rule=self.rule,
+            step=self.step,
+            do=self.do,
+            mode=self.mode,
+            key=self.key,
+            start=self.start,
+            to=self.to,
+            people=self.people,
+            due=self.due,
+            until=self.until,
+            reason=self.reason,
+            detector=self.detector,
+            tone=self.tone,
+            template=self.template,
+            slots=self.slots,
+            within=self.within,
+        )
+
+
+def add(
+    conn: Connection, intents: Iterable[Intent], now: datetime, state: State = State.PENDING, error: str = ""
+) -> list[int]:
+    """Queue what is not queued yet; the ids of the new ones. ``error`` says why they are held, if so."""
+    return [
+        made
+        for intent in intents
+        if (made := _insert(conn, _from_intent(intent), now, state, error)) is not None
+    ]
+
+
+def add_notice(
+    conn: Connection,
+    kind: str,
+    subject_key: str,
+    to: str,
+    *,
+    subject: str,
+    body: str,
+    now: datetime,
+    until: datetime,
+) -> int | None:
+    """Queue a message to the owner about rebookd itself; None when this one is already queued or sent.
+
+    ``kind`` and ``subject_key`` are its fence: the same pair is told to one address only once.
+    """
+    row = {
+        "intent_key": SEPARATOR.join(("rebookd", kind, subject_key, to)),
+        "rule": "rebookd",
+        "step": kind,
+        "do": NOTICE,
+        "mode": "auto",
+        "detector": "",
+        "tone": "",
+        "template": None,
+        "account": "",
+        "calendar": "",
+        "uid": "",
+        "recurrence_id": "",
+        "start": None,
+        "to": to,
+        "people": "[]",
+        "due": now,
+        "until": until,
+        "slots": 0,
+        "within": "",
+        "reason": body,
+        "subject": subject,
+    }
+    return _insert(conn, row, now, State.PENDING, "")
+
+
+def done(conn: Connection, identities: Iterable[Identity]) -> dict[str, Done]:
+    """Everything ever queued for these meetings, by intent key."""
+    c = deliveries.c
+    found: dict[str, Done] = {}
+    for some in chunks(sorted({(i.uid, i.recurrence_id or "") for i in identities})):
+        query = select(c.intent_key, c.state, c.changed_at).where(
+            c.owner == owner_of(conn), tuple_(c.uid, c.recurrence_id).in_(some), c.uid != ""
+        )
+        for key, state, at in conn.execute(query).tuples():
+            found[key] = Done(key=key, state=state, at=at)
+    return found
+
+
+def get(conn: Connection, id_: int) -> Delivery | None:
+    """One delivery with its rendered message."""
+    row = conn.execute(select(deliveries).where(_is(conn, id_))).one_or_none()
+    return None if row is None else _delivery(row)
+
+
+def list_(conn: Connection, state: State | None = None) -> list[Delivery]:
+    """All deliveries, or those in one state, oldest first, without their rendered messages."""
+    where = [] if state is None else [deliveries.c.state == state]
+    return _select(conn, *where, order=(deliveries.c.id,))
+
+
+def counts(conn: Connection) -> dict[State, int]:
+    """How many deliveries there are in each state that has any."""
+    c = deliveries.c
+    query = select(c.state, func.count()).where(c.owner == owner_of(conn)).group_by(c.state)
+    return {State(state): count for state, count in conn.execute(query).tuples()}
+
+
+def due(conn: Connection, now: datetime, limit: int) -> list[Delivery]:
+    """What may be sent now, the longest waiting first, without rendered messages."""
+    c = deliveries.c
+    waiting = c.state.in_((State.PENDING, State.RETRYING))
+    return _select(conn, waiting, c.next_try_at <= now, order=(c.next_try_at, c.id), limit=limit)
+
+
+def overdue(conn: Connection, now: datetime) -> list[Delivery]:
+    """What still waits although its step is over."""
+    c = deliveries.c
+    waiting = c.state.in_((State.PENDING, State.RETRYING, State.HELD))
+    return _select(conn, waiting, c.until <= now, order=(c.id,))
+
+
+def next_try(conn: Connection) -> datetime | None:
+    """When the outbox next has something to do by itself."""
+    c = deliveries.c
+    found: datetime | None = None
+    for state in (State.PENDING, State.RETRYING):
+        query = select(func.min(c.next_try_at)).where(c.owner == owner_of(conn), c.state == state)
+        at = conn.execute(query).scalar_one()
+        found = at if found is None or (at is not None and at < found) else found
+    return found
+
+
+def under_way(conn: Connection) -> list[Delivery]:
+    """What some sender, living or dead, has in hand."""
+    return _select(conn, deliveries.c.state.in_((State.CLAIMED, State.COMMITTING)), order=(deliveries.c.id,))
+
+
+def sent_since(conn: Connection, since: datetime, *, besides: Collection[str] = ()) -> list[datetime]:
+    """When messages left, or may have left, after ``since``, oldest first, not counting some addresses."""
+    return _departures(conn, since, deliveries.c.to.not_in(list(besides)))
+
+
+def sent_to_since(conn: Connection, to: str, since: datetime) -> list[datetime]:
+    """The same for one address alone."""
+    return _departures(conn, since, deliveries.c.to == to)
+
+
+def ladder(conn: Connection, identity: Identity, to: str) -> tuple[str, ...]:
+    """The Message-IDs of what this address already got about this meeting, oldest first."""
+    c = deliveries.c
+    query = (
+        select(c.message_id)
+        .where(
+            c.owner == owner_of(conn),
+            c.uid == identity.uid,
+            c.recurrence_id == (identity.recurrence_id or ""),
+            c.to == to,
+            c.state == State.SENT,
+            c.message_id != "",
+        )
+        .order_by(c.sent_at, c.id)
+    )
+    return tuple(conn.execute(query).scalars())
+
+
+def claim(conn: Connection, id_: int, by: str, now: datetime, lease: timedelta) -> Delivery | None:
+    """Take a delivery for sending; None when somebody else has it or it no longer waits."""
+    try:
+        taken = move(conn, id_, Event.CLAIM, now, lease_by=by, lease_until=now + lease)
+    except ForbiddenMove:
+        return None
+    return get(conn, id_) if taken else None
+
+
+def move(
+    conn: Connection, id_: int, event: Event, now: datetime, *, mine: str | None = None, **fields: Any
+) -> bool:
+    """Let ``event`` happen to a delivery, and set ``fields`` with it.
+
+    With ``mine`` only if that sender still holds it. False when it is not there or is somebody
+    else's by now. Raises :class:`~rules.delivery.ForbiddenMove` when its state does not allow it.
+    """
+    where = _is(conn, id_) if mine is None else _is(conn, id_) & (deliveries.c.lease_by == mine)
+    state = conn.execute(select(deliveries.c.state).where(where)).scalar_one_or_none()
+    if state is None:
+        return False
+    target = next_state(State(state), event)
+    if target not in (State.CLAIMED, State.COMMITTING):
+        fields.update(lease_by="", lease_until=None)
+    moved = conn.execute(
+        update(deliveries)
+        .where(where, deliveries.c.state == state)
+        .values(state=target, changed_at=now, **_encoded(fields))
+    )
+    return moved.rowcount == 1
+
+
+def fill(conn: Connection, id_: int, *, mine: str, **fields: Any) -> bool:
+    """Set fields of a delivery that ``mine`` has claimed; False when it is no longer theirs."""
+    where = _is(conn, id_) & (deliveries.c.lease_by == mine) & (deliveries.c.state == State.CLAIMED)
+    return conn.execute(update(deliveries).where(where).values(**_encoded(fields))).rowcount == 1
+
+
+def clear(conn: Connection, ids: Iterable[int], now: datetime) -> None:
+    """Record that the flood brake let these through."""
+    for some in chunks(ids):
+        conn.execute(update(deliveries).where(deliveries.c.id.in_(some)).values(cleared_at=now))
+
+
+def approve(conn: Connection, id_: int, now: datetime) -> bool:
+    """The owner lets a held one go; False when there is none. Raises ForbiddenMove."""
+    return move(conn, id_, Event.APPROVE, now, cleared_at=now, next_try_at=now, error="")
+
+
+def cancel(conn: Connection, id_: int, now: datetime) -> bool:
+    """The owner does not want it sent; False when there is none. Raises ForbiddenMove."""
+    return move(conn, id_, Event.CANCEL, now, error="cancelled by you")
+
+
+def retry(conn: Connection, id_: int, now: datetime) -> bool:
+    """The owner wants it sent after all, within the hour; False when there is none. Raises ForbiddenMove."""
+    delivery = get(conn, id_)
+    if delivery is None:
+        return False
+    until = max(delivery.until, now + RETRY_FOR)
+    return move(conn, id_, Event.RETRY, now, cleared_at=now, next_try_at=now, until=until, error="")
+
+
+def _from_intent(intent: Intent) -> dict[str, Any]:
+    return {
+        "intent_key": intent.intent_key,
+        "rule": intent.rule,
+        "step": intent.step,
+        "do": intent.do,
+        "mode": intent.mode,
+        "detector": intent.detector,
+        "tone": intent.tone,
+        "template": intent.template,
+        "account": intent.key.calendar.account,
+        "calendar": intent.key.calendar.id,
+        "uid": intent.key.uid,
+        "recurrence_id": intent.key.recurrence_id or "",
+        "start": intent.start,
+        "to": intent.to,
+        "people": json.dumps(intent.people),
+        "due": intent.due,
+        "until": intent.until,
+        "slots": intent.slots,
+        "within": intent.within,
+        "reason": intent.reason,
+        "subject": "",
+    }
+
+
+def _insert(conn: Connection, row: dict[str, Any], now: datetime, state: State, error: str) -> int | None:
+    statement = insert(deliveries).values(
+        owner=owner_of(conn),
+        state=state,
+        message_id="",
+        refs="[]",
+        offered="[]",
+        attempts=0,
+        next_try_at=now,
+        error=error,
+        lease_by="",
+        created_at=now,
+        changed_at=now,
+        **row,
+    )
+    statement = statement.on_conflict_do_nothing(index_elements=["owner", "intent_key"])
+    return conn.execute(statement.returning(deliveries.c.id)).scalar_one_or_none()
+
+
+def _is(conn: Connection, id_: int) -> ColumnElement[bool]:
+    return (deliveries.c.owner == owner_of(conn)) & (deliveries.c.id == id_)
+
+
+def _select(
+    conn: Connection, *where: ColumnElement[bool], order: tuple[Any, ...], limit: int | None = None
+) -> list[Delivery]:
+    columns = [column for column in deliveries.c if column.name != "raw"]
+    query = select(*columns).where(deliveries.c.owner == owner_of(conn), *where).order_by(*order).limit(limit)
+    return [_delivery(row) for row in conn.execute(query)]
+
+
+def _departures(conn: Connection, since: datetime, where: ColumnElement[bool]) -> list[datetime]:
+    c = deliveries.c
+    left = or_(c.sent_at > since, c.state.in_((State.UNKNOWN, State.COMMITTING)) & (c.changed_at > since))
+    query = select(func.coalesce(c.sent_at, c.changed_at)).where(c.owner == owner_of(conn), left, where)
+    return sorted(conn.execute(query).scalars())
+
+
+def _encoded(fields: dict[str, Any]) -> dict[str, Any]:
+    if "refs" in fields:
+        fields["refs"] = json.dumps(fields["refs"])
+    if "offered" in fields:
+        spans = [(to_microseconds(span.start), to_microseconds(span.end)) for span in fields["offered"]]
+        fields["offered"] = json.dumps(spans)
+    return fields
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    values = row._asdict()
+    del values["owner"]
+    account, calendar = values.pop("account"), values.pop("calendar")
+    uid, recurrence_id = values.pop("uid"), values.pop("recurrence_id")
+    values["key"] = None
+    if uid:
+        ref = CalendarRef(account=account, id=calendar)
+        values["key"] = OccurrenceKey(calendar=ref, uid=uid, recurrence_id=recurrence_id or None)
+    values["state"] = State(values["state"])
+    values["people"] = tuple(Address(address) for address in json.loads(values["people"]))
+    values["refs"] = tuple(json.loads(values["refs"]))
+    values["offered"] = tuple(
+        Interval(from_microseconds(start), from_microseconds(end))
+        for start, end in json.loads(values["offered"])
+    )
+    values.setdefault("raw", None)
+    return Delivery(**values)

@@ -1,0 +1,1 @@
+"""Alembic's scripts; :mod:`daemon.store.migrate` runs them."""

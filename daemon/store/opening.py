@@ -1,0 +1,155 @@
+"""Open a state file, or refuse: forgetting whom we mailed is worse than not starting.
+
+The header is read before SQLite touches the file, so that nobody else's database is changed. A new
+file is made aside and linked into place whole, so that a crash never leaves an empty one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError
+
+from daemon.store import migrate
+from daemon.store.engine import Store, cure, engine_for
+from daemon.store.errors import StoreError
+from daemon.store.schema import meta
+
+APPLICATION_ID = 0x5265626B
+"""``Rebk`` in the SQLite header: this file is ours."""
+
+PRODUCT = "rebookd"
+_MAGIC = b"SQLite format 3\x00"
+
+
+def open_store(
+    path_or_url: str | Path, now: datetime, owner: str = "default", *, check: bool = True
+) -> Store:
+    """Create the state file, or make sure that it is ours, whole and writable, and open it.
+
+    ``now`` (UTC) dates a new file. ``check`` reads the whole file for damage. Raises StoreError with
+    the cure for an empty, damaged, foreign, newer or read-only file.
+    """
+    path = _path(path_or_url)
+    try:
+        if not path.exists():
+            _create(path, now, owner)
+        _look_at_header(path)
+        return _open(path, owner, check=check)
+    except (sqlite3.DatabaseError, DatabaseError) as error:
+        raise cure(str(path), error) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"The state file {path} cannot be used ({reason}); check its folder's permissions and space."
+        ) from error
+
+
+def _path(path_or_url: str | Path) -> Path:
+    said = str(path_or_url)
+    if said.startswith(("postgres:", "postgresql:", "postgresql+")):
+        raise StoreError(
+            "PostgreSQL is not in this version; give 'state:' the path of a file, such as state.db."
+        )
+    return Path(said.removeprefix("sqlite:///")).expanduser().resolve()
+
+
+def _look_at_header(path: Path) -> None:
+    if not path.is_file():
+        raise StoreError(f"{path} is not a file; give 'state:' the path of a file, such as state.db.")
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        raise StoreError(
+            f"{path} is empty, so rebookd no longer knows whom it mailed; restore it from a backup, "
+            "or delete it to begin anew."
+        )
+    if not header.startswith(_MAGIC) or int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise StoreError(
+            f"{path} is not a state file of rebookd, or is damaged; restore it from a backup, or give "
+            "'state:' another path."
+        )
+
+
+def _create(path: Path, now: datetime, owner: str) -> None:
+    if not path.parent.is_dir():
+        raise StoreError(
+            f"The folder {path.parent} does not exist; create it, or give 'state:' another path."
+        )
+    journal = path.with_name(f"{path.name}-wal")
+    if journal.exists() and journal.stat().st_size:
+        raise StoreError(
+            f"{path} is gone, but its journal {journal.name} is still there; put the file back, "
+            "or delete both to begin anew."
+        )
+    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(descriptor)
+    try:
+        engine = engine_for(aside, owner, journal="DELETE")
+        try:
+            with engine.execution_options(writing=True).begin() as conn:
+                migrate.upgrade(conn, str(path))
+                _sign(conn, now, owner)
+        finally:
+            engine.dispose()
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return
+        _sync_folder(path.parent)
+    finally:
+        Path(aside).unlink()
+
+
+def _sign(conn: Connection, now: datetime, owner: str) -> None:
+    conn.execute(text(f"PRAGMA application_id = {APPLICATION_ID}"))
+    facts = {"product": PRODUCT, "store": now.strftime(f"{PRODUCT}-%Y%m%dT%H%M%S.%fZ")}
+    conn.execute(
+        insert(meta).on_conflict_do_nothing(),
+        [{"owner": owner, "key": key, "value": value} for key, value in facts.items()],
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path, owner: str, *, check: bool) -> Store:
+    engine = engine_for(str(path), owner)
+    try:
+        if check:
+            with engine.connect() as conn:
+                _look_for_damage(conn, path)
+        with engine.execution_options(writing=True).begin() as conn:
+            migrate.upgrade(conn, str(path))
+            identity = _identity(conn, path)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(engine, str(path), identity)
+
+
+def _look_for_damage(conn: Connection, path: Path) -> None:
+    said = conn.execute(text("PRAGMA quick_check(1)")).scalar_one()
+    if said != "ok":
+        raise StoreError(f"{path} is damaged ({said}); restore it from a backup.")
+
+
+def _identity(conn: Connection, path: Path) -> str:
+    facts: dict[str, str] = dict(conn.execute(select(meta.c.key, meta.c.value)).tuples().all())
+    if facts.get("product") != PRODUCT or "store" not in facts:
+        raise StoreError(
+            f"{path} does not say that it is rebookd's; restore it from a backup, "
+            "or give 'state:' another path."
+        )
+    return facts["store"]

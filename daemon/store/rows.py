@@ -1,0 +1,77 @@
+"""Reading stored occurrences: the one select and the one decoding that every query shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, select
+
+from daemon.store.codec import decode
+from daemon.store.engine import owner_of
+from daemon.store.schema import calendars, occurrences, resources
+from rules.model import CalendarRef, Occurrence, OccurrenceKey
+
+T = TypeVar("T")
+
+CHUNK = 500
+"""How many values one IN list carries; SQLite's own limit is higher, its planner likes few."""
+
+
+def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """The values in lists of at most ``size``."""
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def chosen(conn: Connection) -> Select[Any]:
+    """A select of the owner's occurrences, each with what :func:`to_occurrence` wants."""
+    return (
+        select(
+            occurrences.c.id,
+            occurrences.c.uid,
+            occurrences.c.recurrence_id,
+            occurrences.c.record,
+            resources.c.href,
+            resources.c.etag,
+            resources.c.observed_at,
+            calendars.c.account,
+            calendars.c.ref,
+        )
+        .select_from(
+            occurrences.join(resources, resources.c.id == occurrences.c.resource_id).join(
+                calendars, calendars.c.id == resources.c.calendar_id
+            )
+        )
+        .where(occurrences.c.owner == owner_of(conn))
+    )
+
+
+def to_occurrence(row: Row[Any]) -> Occurrence:
+    """The occurrence of one row of :func:`chosen`."""
+    key = OccurrenceKey(
+        calendar=CalendarRef(account=row.account, id=row.ref),
+        uid=row.uid,
+        recurrence_id=row.recurrence_id or None,
+    )
+    return decode(row.record, key=key, href=row.href, etag=row.etag, observed_at=row.observed_at)
+
+
+def fetch(conn: Connection, query: Select[Any]) -> list[Occurrence]:
+    """The occurrences a query finds, one per key: some servers keep one UID in two resources."""
+    found: dict[OccurrenceKey, Occurrence] = {}
+    for row in conn.execute(query):
+        occurrence = to_occurrence(row)
+        found.setdefault(occurrence.key, occurrence)
+    return list(found.values())
+
+
+def fetch_in(conn: Connection, query: Select[Any], column: Any, values: Sequence[Any]) -> list[Occurrence]:
+    """The same, where ``column`` is one of many values."""
+    found: dict[OccurrenceKey, Occurrence] = {}
+    for some in chunks(values):
+        for occurrence in fetch(conn, query.where(column.in_(some))):
+            found.setdefault(occurrence.key, occurrence)
+    return list(found.values())

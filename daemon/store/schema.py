@@ -1,0 +1,189 @@
+"""The tables. The migrations build them; a test holds the two equal.
+
+A calendar holds resources, a resource holds occurrences, an occurrence has people. Deliveries and
+attendance stand alone: they outlive the meetings they are about, because they are what keeps anyone
+from being mailed twice.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from daemon.store.types import Instant
+
+metadata = MetaData()
+
+
+def _owner(*, primary_key: bool = False) -> Column[str]:
+    return Column("owner", String, nullable=False, primary_key=primary_key)
+
+
+def _parent(name: str, target: str, *, primary_key: bool = False) -> Column[int]:
+    return Column(
+        name, Integer, ForeignKey(target, ondelete="CASCADE"), nullable=False, primary_key=primary_key
+    )
+
+
+meta = Table(
+    "meta",
+    metadata,
+    _owner(primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _owner(primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("first_seen_at", Instant),
+    Column("seen_at", Instant),
+    Column("error_kind", String, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("error_since", Instant),
+    Column("failures", Integer, nullable=False),
+)
+
+calendars = Table(
+    "calendars",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    Column("account", String, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("schedules", Boolean, nullable=False),
+    Column("shrink_seen", Text),
+    Column("horizon_end", Instant, nullable=False),
+    UniqueConstraint("owner", "account", "ref", name="uq_calendars"),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    _parent("calendar_id", "calendars.id"),
+    Column("href", Text, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("recurring", Boolean, nullable=False),
+    Column("broken", Text, nullable=False),
+    Column("observed_at", Instant, nullable=False),
+    UniqueConstraint("calendar_id", "href", name="uq_resources"),
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    _parent("resource_id", "resources.id"),
+    Column("uid", Text, nullable=False),
+    Column("recurrence_id", String, nullable=False),
+    Column("start", Instant, nullable=False),
+    Column("end", Instant, nullable=False),
+    Column("timed", Boolean, nullable=False),
+    Column("long", Boolean, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("wake_at", Instant),
+    UniqueConstraint("resource_id", "uid", "recurrence_id", name="uq_occurrences"),
+    Index("ix_occurrences_uid", "owner", "uid", "recurrence_id"),
+    Index("ix_occurrences_start", "owner", "start"),
+    Index("ix_occurrences_long", "owner", "end", sqlite_where=text("long"), postgresql_where=text("long")),
+    Index(
+        "ix_occurrences_wake",
+        "owner",
+        "wake_at",
+        sqlite_where=text("wake_at IS NOT NULL"),
+        postgresql_where=text("wake_at IS NOT NULL"),
+    ),
+)
+
+people = Table(
+    "people",
+    metadata,
+    _owner(primary_key=True),
+    Column("address", String, primary_key=True),
+    Column("start", Instant, primary_key=True),
+    _parent("occurrence_id", "occurrences.id", primary_key=True),
+    Index("ix_people_occurrence", "occurrence_id"),
+    sqlite_with_rowid=False,
+)
+
+attendance = Table(
+    "attendance",
+    metadata,
+    _owner(primary_key=True),
+    Column("uid", Text, primary_key=True),
+    Column("recurrence_id", String, primary_key=True),
+    Column("held", String, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    Column("intent_key", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("do", String, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("detector", String, nullable=False),
+    Column("tone", String, nullable=False),
+    Column("template", Text),
+    Column("account", String, nullable=False),
+    Column("calendar", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("recurrence_id", String, nullable=False),
+    Column("start", Instant),
+    Column("to", String, nullable=False),
+    Column("people", Text, nullable=False),
+    Column("due", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("within", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("raw", LargeBinary),
+    Column("refs", Text, nullable=False),
+    Column("offered", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try_at", Instant, nullable=False),
+    Column("cleared_at", Instant),
+    Column("error", Text, nullable=False),
+    Column("lease_until", Instant),
+    Column("lease_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    UniqueConstraint("owner", "intent_key", name="uq_deliveries"),
+    Index("ix_deliveries_state", "owner", "state", "next_try_at"),
+    Index("ix_deliveries_uid", "owner", "uid", "recurrence_id"),
+    Index("ix_deliveries_sent", "owner", "sent_at"),
+)

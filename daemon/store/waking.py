@@ -1,0 +1,68 @@
+"""Who must be looked at again: setting ``wake_at``, by id, UID, overlap or altogether.
+
+An occurrence that already waits to be looked at keeps its place in the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, update
+
+from daemon.store.engine import owner_of
+from daemon.store.rows import chunks
+from daemon.store.schema import occurrences
+from rules.model import Interval
+
+LONG = timedelta(days=1)
+"""Timed meetings longer than this are few and have an index of their own."""
+
+RECENT = timedelta(days=30)
+"""What ended longer ago is not looked at again because of a neighbour."""
+
+
+def overlaps(start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Two conditions, each with its own index, that together find every timed overlap of [start, end)."""
+    c = occurrences.c
+    usual = and_(c.start > start - LONG, c.start < end, c.end > start, c.timed, ~c.long)
+    lasting = and_(c.end > start, c.start < end, c.timed, c.long)
+    return usual, lasting
+
+
+def wake(conn: Connection, where: ColumnElement[bool], now: datetime) -> None:
+    """Wake the owner's occurrences that satisfy a condition."""
+    c = occurrences.c
+    conn.execute(
+        update(occurrences)
+        .where(c.owner == owner_of(conn), where, or_(c.wake_at.is_(None), c.wake_at > now))
+        .values(wake_at=now)
+    )
+
+
+def wake_uids(conn: Connection, uids: Iterable[str], now: datetime) -> None:
+    """Wake every copy of these meetings, in all calendars."""
+    for some in chunks(uids):
+        wake(conn, occurrences.c.uid.in_(some), now)
+
+
+def wake_overlaps(conn: Connection, intervals: Iterable[Interval], now: datetime) -> None:
+    """Wake whatever shares time with one of these intervals."""
+    for start, end in _merged(intervals):
+        for where in overlaps(start, end):
+            wake(conn, where, now)
+
+
+def wake_everything(conn: Connection, now: datetime) -> None:
+    """Wake all that is ahead or ended lately."""
+    wake(conn, occurrences.c.end > now - RECENT, now)
+
+
+def _merged(intervals: Iterable[Interval]) -> list[tuple[datetime, datetime]]:
+    merged: list[tuple[datetime, datetime]] = []
+    for interval in sorted(intervals, key=lambda i: (i.start, i.end)):
+        if merged and interval.start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], interval.end))
+        else:
+            merged.append((interval.start, interval.end))
+    return merged

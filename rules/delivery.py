@@ -1,0 +1,119 @@
+"""The states of a delivery, and every way from one to another, in one table.
+
+::
+
+    held ──approve──► pending ──claim──► claimed ──commit──► committing ──accept──► sent
+                         ▲                  │                    ├──refuse──► refused
+                         └── release, postpone                   ├──fail────► retrying ──claim──► …
+                                                                 └──doubt───► unknown
+
+``committing`` is made durable just before the step after which the server may have kept the mail. A
+delivery found there after a crash is ``unknown``: it is shown to the owner and never sent again by
+itself (RFC 5321 section 4.2.5 leaves no other way to know).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    COMMITTING = "committing"
+    SENT = "sent"
+    RETRYING = "retrying"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    LAPSED = "lapsed"
+    SUPERSEDED = "superseded"
+    SUPPRESSED = "suppressed"
+    HELD = "held"
+
+
+class Event(StrEnum):
+    """What can happen to a delivery."""
+
+    CLAIM = "claim"
+    """A sender takes it."""
+    RELEASE = "release"
+    """Its sender died before anything could have left."""
+    POSTPONE = "postpone"
+    """It must wait: a limit, quiet hours, an account that cannot be seen."""
+    COMMIT = "commit"
+    """The next byte may make the server keep it."""
+    ACCEPT = "accept"
+    """The server said it has it; a late answer settles a doubt."""
+    FAIL = "fail"
+    """It was certainly not kept, and may be tried again."""
+    REFUSE = "refuse"
+    """It was refused for good."""
+    DOUBT = "doubt"
+    """Nobody knows whether it was kept."""
+    HOLD = "hold"
+    """It waits for the owner's word: approval, a draft, a flood."""
+    APPROVE = "approve"
+    """The owner lets it go."""
+    RETRY = "retry"
+    """The owner wants it sent after all."""
+    CANCEL = "cancel"
+    """The owner does not want it sent."""
+    LAPSE = "lapse"
+    """Its step is over."""
+    SUPERSEDE = "supersede"
+    """The meeting no longer calls for it."""
+    SUPPRESS = "suppress"
+    """Somebody asked not to be written to."""
+
+
+class ForbiddenMove(Exception):
+    """A delivery in this state cannot take this event."""
+
+    def __init__(self, state: State, event: Event) -> None:
+        super().__init__(f"A delivery that is {state} cannot take the event '{event}'.")
+        self.state = state
+        self.event = event
+
+
+_WAITING = (State.PENDING, State.RETRYING, State.HELD)
+_UNSENT = (*_WAITING, State.CLAIMED)
+
+TABLE: dict[Event, dict[State, State]] = {
+    Event.CLAIM: {State.PENDING: State.CLAIMED, State.RETRYING: State.CLAIMED},
+    Event.RELEASE: {State.CLAIMED: State.PENDING},
+    Event.POSTPONE: {State.CLAIMED: State.PENDING},
+    Event.COMMIT: {State.CLAIMED: State.COMMITTING},
+    Event.ACCEPT: {State.COMMITTING: State.SENT, State.UNKNOWN: State.SENT},
+    Event.FAIL: {State.CLAIMED: State.RETRYING, State.COMMITTING: State.RETRYING},
+    Event.REFUSE: {State.CLAIMED: State.REFUSED, State.COMMITTING: State.REFUSED},
+    Event.DOUBT: {State.COMMITTING: State.UNKNOWN},
+    Event.HOLD: {State.PENDING: State.HELD, State.RETRYING: State.HELD, State.CLAIMED: State.HELD},
+    Event.APPROVE: {State.HELD: State.PENDING},
+    Event.RETRY: {
+        State.REFUSED: State.PENDING,
+        State.UNKNOWN: State.PENDING,
+        State.LAPSED: State.PENDING,
+        State.HELD: State.PENDING,
+    },
+    Event.CANCEL: dict.fromkeys(_UNSENT, State.SUPPRESSED),
+    Event.LAPSE: dict.fromkeys(_UNSENT, State.LAPSED),
+    Event.SUPERSEDE: dict.fromkeys(_UNSENT, State.SUPERSEDED),
+    Event.SUPPRESS: dict.fromkeys(_UNSENT, State.SUPPRESSED),
+}
+"""Every transition: event → {from: to}."""
+
+OPEN = frozenset((*_UNSENT, State.COMMITTING))
+"""Something may still happen by itself or by the owner's approval."""
+
+FINAL = frozenset(State) - OPEN
+"""Nothing more happens by itself."""
+
+
+def next_state(state: State, event: Event) -> State:
+    """Where ``event`` takes a delivery in ``state``. Raises :class:`ForbiddenMove`."""
+    try:
+        return TABLE[event][state]
+    except KeyError:
+        raise ForbiddenMove(state, event) from None
