@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -18,8 +18,9 @@ from sqlalchemy.dialects.sqlite import insert
 from connectors.base import CalendarInfo, ChangeSet, Resource
 from daemon.store.codec import carry_over, encode
 from daemon.store.engine import owner_of
-from daemon.store.rows import chosen, chunks, to_occurrence
+from daemon.store.rows import chosen, chunks, insert_many, to_occurrence
 from daemon.store.schema import calendars, occurrences, people, resources
+from daemon.store.types import to_microseconds
 from daemon.store.waking import LONG, wake_everything, wake_overlaps, wake_uids
 from rules.model import CalendarRef, Interval, Occurrence, OccurrenceKey, Timing
 
@@ -293,8 +294,9 @@ def _write_resources(
 
 
 def _write_occurrences(conn: Connection, work: _Work, ids: dict[str, int], now: datetime) -> None:
+    """Write what was gathered; a changed occurrence is written anew under its own id."""
     owner = owner_of(conn)
-    for some in chunks([row.id for row in work.delete]):
+    for some in chunks([row.id for row in work.delete] + [row for row, *_ in work.update]):
         conn.execute(delete(occurrences).where(occurrences.c.id.in_(some)))
     if work.move:
         conn.execute(
@@ -303,62 +305,60 @@ def _write_occurrences(conn: Connection, work: _Work, ids: dict[str, int], now: 
             .values(resource_id=bindparam("to")),
             [{"row": row, "to": ids[href]} for row, href in work.move],
         )
-    if work.update:
-        for some in chunks([row for row, *_ in work.update]):
-            conn.execute(delete(people).where(people.c.occurrence_id.in_(some)))
-        fresh = [
-            {"row": row, "resource_id": ids[href], **_columns(new, record), "wake_at": now}
-            for row, href, new, record in work.update
-        ]
-        names = [name for name in fresh[0] if name != "row"]
-        conn.execute(
-            update(occurrences)
-            .where(occurrences.c.id == bindparam("row"))
-            .values({name: bindparam(name) for name in names}),
-            fresh,
-        )
-        _write_people(conn, ((row, new) for row, _, new, _ in work.update))
-    if work.insert:
-        top = conn.execute(select(func.max(occurrences.c.id))).scalar_one() or 0
-        conn.execute(
-            insert(occurrences),
-            [
-                {
-                    "id": row,
-                    "owner": owner,
-                    "resource_id": ids[href],
-                    "uid": new.key.uid,
-                    "recurrence_id": new.key.recurrence_id or "",
-                    **_columns(new, record),
-                    "wake_at": now,
-                }
-                for row, (href, new, record) in enumerate(work.insert, top + 1)
-            ],
-        )
-        _write_people(conn, ((row, new) for row, (_, new, _) in enumerate(work.insert, top + 1)))
+    top = conn.execute(select(func.max(occurrences.c.id))).scalar_one() or 0
+    top = max([top, *(row for row, *_ in work.update)])
+    placed = work.update + [(row, *what) for row, what in enumerate(work.insert, top + 1)]
+    wake_at = to_microseconds(now)
+    insert_many(
+        conn,
+        occurrences,
+        _COLUMNS,
+        [
+            (row, owner, ids[href], new.key.uid, new.key.recurrence_id or "", *_plain(new, record), wake_at)
+            for row, href, new, record in placed
+        ],
+    )
+    insert_many(
+        conn,
+        people,
+        ("owner", "address", "start", "occurrence_id"),
+        [
+            (owner, address, start, row)
+            for row, _, new, _ in placed
+            for start in (to_microseconds(new.start),)
+            for address in {who.address for who in new.attendees}
+        ],
+    )
 
 
-def _columns(new: Occurrence, record: str) -> dict[str, Any]:
+_COLUMNS = (
+    "id",
+    "owner",
+    "resource_id",
+    "uid",
+    "recurrence_id",
+    "start",
+    "end",
+    "timed",
+    "long",
+    "title",
+    "record",
+    "wake_at",
+)
+
+
+def _plain(new: Occurrence, record: str) -> tuple[int, int, bool, bool, str, str]:
+    """``start`` to ``record``, as the database keeps them."""
     start, end = new.start_utc, new.end_utc
-    return {
-        "start": start,
-        "end": end,
-        "timed": new.timing is Timing.TIMED,
-        "long": new.timing is Timing.TIMED and end - start > LONG,
-        "title": new.title,
-        "record": record,
-    }
-
-
-def _write_people(conn: Connection, written: Iterable[tuple[int, Occurrence]]) -> None:
-    owner = owner_of(conn)
-    rows = [
-        {"owner": owner, "address": address, "start": new.start_utc, "occurrence_id": row}
-        for row, new in written
-        for address in {who.address for who in new.attendees}
-    ]
-    if rows:
-        conn.execute(insert(people), rows)
+    timed = new.timing is Timing.TIMED
+    return (
+        to_microseconds(start),
+        to_microseconds(end),
+        timed,
+        timed and end - start > LONG,
+        new.title,
+        record,
+    )
 
 
 def _observe(conn: Connection, ids: list[int], now: datetime) -> None:

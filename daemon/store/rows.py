@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, Table, insert, select
 
 from daemon.store.codec import decode
 from daemon.store.engine import owner_of
@@ -24,6 +24,19 @@ def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     rest = iter(values)
     while some := list(islice(rest, size)):
         yield some
+
+
+def insert_many(conn: Connection, table: Table, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows of plain values (times as microseconds) for ``names``, in that order.
+
+    Half the cost of SQLAlchemy's own handling of parameters, which a first sync would notice.
+    """
+    if rows:
+        statement = insert(table).compile(dialect=conn.dialect, column_keys=list(names))
+        places = [names.index(name) for name in statement.positiontup or names]
+        if places != list(range(len(names))):
+            rows = [tuple(row[place] for place in places) for row in rows]
+        conn.exec_driver_sql(str(statement), rows)
 
 
 def chosen(conn: Connection) -> Select[Any]:
