@@ -92,7 +92,7 @@ class Keep(Text):
     def _not_text(cls, value: object) -> Faults:
         if isinstance(value, Mapping) and len(value) == 1:
             (kind, name), *_ = value.items()
-            return fault(f"'{kind}: {shown(name)}' has a space", f"write {kind}:{shown(name)} in one piece")
+            return fault(f"'{kind}: {name}' has a space", f"write {kind}:{name} in one piece")
         return super(Keep, cls)._not_text(value)
 
     @classmethod

@@ -23,13 +23,14 @@ Loc = tuple[str | int, ...]
 class Fault:
     """One mistake: what is wrong, what to do about it, and where below the thing that was validated.
 
-    ``at`` says whether the key or the value at ``loc`` is meant.
+    ``at`` says whether the key or the value at ``loc`` is meant; a ``secret`` one's place is never shown.
     """
 
     message: str
     help: str = ""
     loc: Loc = ()
     at: Literal["key", "value"] = "value"
+    secret: bool = False
 
     def under(self, *prefix: str | int) -> Fault:
         """The same mistake seen from further up."""
@@ -84,7 +85,7 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    return brief(str(value))
+    return f"'{brief(value)}'" if isinstance(value, str) else str(value)
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
@@ -94,9 +95,21 @@ def faults_of(error: ValidationError) -> list[Fault]:
         inner = detail.get("ctx", {}).get("error")
         if isinstance(inner, Faults):
             found.extend(each.under(*detail["loc"]) for each in inner.faults)
-        else:
+        elif not _only_echoes(detail):
             found.append(_in_plain_words(detail))
-    return found
+    return [replace(each, loc=each.loc[:-1], at="key") if _about_key(each) else each for each in found]
+
+
+def _only_echoes(detail: ErrorDetails) -> bool:
+    """Whether a list is called too short only because its entries are wrong."""
+    if detail["type"] != "too_short" or not isinstance(detail["input"], list | tuple | Mapping):
+        return False
+    return bool(len(detail["input"]) >= detail["ctx"]["min_length"])
+
+
+def _about_key(found: Fault) -> bool:
+    """Whether pydantic says that the key itself is wrong, not what it holds."""
+    return bool(found.loc) and found.loc[-1] == "[key]"
 
 
 def _in_plain_words(detail: ErrorDetails) -> Fault:
@@ -127,8 +140,10 @@ def _text(value: object, _ctx: dict[str, Any], loc: Loc) -> Fault:
     return Fault(f"text is expected here, not {shown(value)}", hint, loc)
 
 
+_MISSING = "'{}' is missing"
+
 _PLAIN: dict[str, _Say] = {
-    "missing": lambda _, __, loc: Fault(f"'{loc[-1]}' is missing", loc=loc[:-1], at="key"),
+    "missing": lambda _, __, loc: Fault(_MISSING.format(loc[-1]), loc=loc[:-1], at="key"),
     "string_type": _text,
     "bool_type": _expected("true or false"),
     **dict.fromkeys(
@@ -161,20 +176,31 @@ class Strict(BaseModel):
             return data
         if not isinstance(data, Mapping):
             raise fault(f"a mapping of keys and values is expected here, not {shown(data)}")
-        known = {info.alias or name: info for name, info in cls.model_fields.items()}
-        found = [cls._unknown(str(key), known) for key in data if key not in known]
+        known = [info.alias or name for name, info in cls.model_fields.items()]
+        unknown = [str(key) for key in data if key not in known]
+        found = [cls._unknown(key, known) for key in unknown]
         try:
             value = handler({key: data[key] for key in data if key in known})
         except ValidationError as error:
-            found.extend(faults_of(error))
+            excused = cls._excused(unknown, known)
+            found.extend(each for each in faults_of(error) if each.loc or each.message not in excused)
         if found:
             raise Faults(found)
         return value
 
     @classmethod
-    def _unknown(cls, key: str, known: Iterable[str]) -> Fault:
+    def _excused(cls, unknown: list[str], known: list[str]) -> set[str]:
+        """What need not be said again, since a misspelt key or one of a later version explains it."""
+        meant = [name for name in known if any(cls._near(key, known) == name for key in unknown)]
+        return {_MISSING.format(name) for name in (known if cls.later & set(unknown) else meant)}
+
+    @staticmethod
+    def _near(key: str, known: Iterable[str]) -> str:
+        return closest(key, known).removeprefix("did you mean '").removesuffix("'?")
+
+    @classmethod
+    def _unknown(cls, key: str, known: list[str]) -> Fault:
         if key in cls.later:
             return not_yet(key, key, at="key")
-        names = tuple(known)
-        hint = closest(key, names) or f"keys here are {', '.join(names)}"
+        hint = closest(key, known) or f"keys here are {', '.join(known)}"
         return Fault(f"unknown key '{brief(key)}'", hint, (key,), "key")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
@@ -39,6 +40,7 @@ class Text:
     what: ClassVar[str]
     examples: ClassVar[tuple[str, ...]]
     pattern: ClassVar[str] = ""
+    more: ClassVar[str] = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -65,7 +67,7 @@ class Text:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> Schema:
-        found: Schema = {"type": "string", "description": cls.what, "examples": list(cls.examples)}
+        found: Schema = {"type": "string", "description": cls.what + cls.more, "examples": list(cls.examples)}
         return found | ({"pattern": cls.pattern} if cls.pattern else {})
 
 
@@ -226,7 +228,8 @@ class Pattern(Text):
     two lengths: each star takes the first place its following text fits and is never tried again.
     """
 
-    what: ClassVar[str] = "a name or address, where * stands for any text and ? for one character"
+    what: ClassVar[str] = "a name or address"
+    more: ClassVar[str] = ", where * stands for any text and ? for one character"
     examples: ClassVar[tuple[str, ...]] = ("acme", "*@acme.example", "client-?")
 
     text: str
@@ -287,6 +290,26 @@ def _listed(value: object) -> object:
             raise fault("an empty list matches nothing", "take the key out, or name at least one")
         return value
     return [value]
+
+
+def _some(value: object) -> object:
+    if isinstance(value, list | tuple) and not value:
+        raise fault("an empty list does nothing", "name at least one")
+    return value
+
+
+NonEmpty = (BeforeValidator(_some), Field(json_schema_extra={"minItems": 1}))
+"""Annotations of a list that needs an entry."""
+
+
+def _version(value: object) -> object:
+    if type(value) is not int or value != 1:
+        raise fault(f"must be 1, not {shown(value)}", "write version: 1")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_version)]
+"""The version of a file's grammar."""
 
 
 def refused_later(*words: str) -> BeforeValidator:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
-    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -26,6 +26,14 @@ def _words(value: object) -> str:
 
 
 Words = Annotated[str, BeforeValidator(_words), WithJsonSchema({"type": "string", "minLength": 1})]
+
+
+def _spelled_out(value: object) -> object:
+    if isinstance(value, Mapping) and not value:
+        raise fault("nothing to look for", "write words, or {contains: [words]}, or {glob: pattern}")
+    if isinstance(value, Mapping | TextMatch):
+        return value
+    return {"contains": _words(value)}
 
 
 class TextMatch(Strict):
@@ -49,23 +57,19 @@ class TextMatch(Strict):
             return False
         return not self.glob or any(pattern.matches(text) for pattern in self.glob)
 
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if not self.contains and not self.glob:
-            raise fault("nothing to look for", "write words, or {contains: [words]}, or {glob: pattern}")
-        return self
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Plain text means ``contains``."""
-        return core_schema.no_info_before_validator_function(
-            lambda value: {"contains": value} if isinstance(value, str) else value, handler(source)
-        )
+class _WordsOrMapping:
+    """Annotation of a text match that may be written as the words alone."""
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
-        """A text, or the mapping."""
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_spelled_out, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
         return {"oneOf": [{"type": "string", "description": "words the text contains"}, handler(schema)]}
+
+
+TextQuestion = Annotated[TextMatch, _WordsOrMapping()]
+"""What is asked of a text: words it contains, or a mapping."""
 
 
 def _organizer(value: object) -> str | Pattern:

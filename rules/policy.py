@@ -13,8 +13,20 @@ from pydantic import AfterValidator, Field, model_validator
 
 from rules.detections import Conflict, Detector, Keep, Missed, Unaccounted, Unconfirmed, When
 from rules.faults import Fault, Faults, Strict, not_one_of
-from rules.fields import Moment, Name, OneOrMany, Pattern, PositiveSpan, Span, duplicates, refused_later, span
-from rules.matchers import Organizer, TextMatch
+from rules.fields import (
+    Moment,
+    Name,
+    NonEmpty,
+    OneOrMany,
+    Pattern,
+    PositiveSpan,
+    Span,
+    Version,
+    duplicates,
+    refused_later,
+    span,
+)
+from rules.matchers import Organizer, TextQuestion
 from rules.timetable import QuietHours
 
 RESERVED = "rebookd"
@@ -75,9 +87,9 @@ class Match(Strict):
     """Clients, as the accounts name them."""
     organizer: Organizer | None = Field(None, examples=["me", "them", "*@acme.example"])
     """Who organises: me, them, or an address."""
-    title: TextMatch | None = Field(None, examples=["review", {"contains": ["kickoff", "review"]}])
+    title: TextQuestion | None = Field(None, examples=["review", {"contains": ["kickoff", "review"]}])
     """What the title says."""
-    location: TextMatch | None = Field(None, examples=["Room 4"])
+    location: TextQuestion | None = Field(None, examples=["Room 4"])
     """What the location says."""
     attendee: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["*@acme.example"])
     """Addresses; one attendee who fits is enough."""
@@ -165,7 +177,7 @@ class Rule(Strict):
     """Rules that silence this one for a meeting while they hold for it."""
     mode: Mode = Mode.AUTO
     """observe only records; draft writes the mail and keeps it; approve waits for my word; auto sends."""
-    then: Annotated[tuple[Step, ...], Field(min_length=1)]
+    then: Annotated[tuple[Step, ...], *NonEmpty]
     """The steps, each sent once for a meeting at its time."""
 
     @model_validator(mode="after")
@@ -207,7 +219,7 @@ def name_faults(names: Sequence[str | None], inhibited_by: Sequence[Sequence[str
     """What is wrong among the rules' names, each fault at ``(rule's index, key, …)``.
 
     Takes plain text so that it can look even where other things of a rule are wrong; a name that could
-    not be read is None.
+    not be read is None, and an entry that could not is empty.
     """
     faults = [
         Fault(f"two rules are called '{name}'", "give each rule its own name", (index, "name"))
@@ -218,6 +230,8 @@ def name_faults(names: Sequence[str | None], inhibited_by: Sequence[Sequence[str
     for index, (name, others) in enumerate(zip(names, inhibited_by, strict=True)):
         for place, other in enumerate(others):
             where = (index, "inhibited_by", place)
+            if not other:
+                continue
             if other == name:
                 faults.append(Fault("a rule cannot inhibit itself", "take it out", where))
             elif other not in after and None not in names:
@@ -243,7 +257,7 @@ class RulesFile(Strict):
 
     later: ClassVar[frozenset[str]] = frozenset({"digest"})
 
-    version: Literal[1] = Field(examples=[1])
+    version: Version = Field(examples=[1])
     """The version of this file's grammar: 1."""
     guard: Guard = Guard()
     """Limits that hold whatever the rules say."""

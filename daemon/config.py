@@ -1,0 +1,171 @@
+"""Everything the owner wrote, read and checked at once: the configuration and its rules files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from daemon.config_model import AccountConfig, Config
+from daemon.holiday_calendar import Holidays, holiday_fault
+from daemon.problems import ConfigProblems, Problem
+from daemon.rules_files import Known, RulesFiles, load_policy
+from daemon.secret import Secret, SecretUnavailable
+from daemon.validation import place, validate, validated
+from daemon.yaml_tree import Tree, read_yaml
+from rules.faults import Fault, Loc
+from rules.hours import WorkingHours
+from rules.model import Account, Marks, Owner
+from rules.policy import Policy, RulesFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Configuration and rules that fit together.
+
+    ``base`` is the configuration's folder, to which its paths are relative; ``files`` are all files
+    that were read, the configuration first.
+    """
+
+    config: Config
+    policy: Policy
+    owner: Owner
+    base: Path
+    files: tuple[Path, ...]
+    accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        """The state file."""
+        return self.base / Path(self.config.state).expanduser()
+
+    def seen_accounts(self) -> dict[str, Account]:
+        """The accounts as a decision sees them before their first poll."""
+        return {name: account.seen(name) for name, account in self.accounts.items()}
+
+    def cautions(self) -> list[str]:
+        """Sentences about what works but should not stay so."""
+        secrets = [
+            secret
+            for account in self.accounts.values()
+            for secret in (account.caldav.password, account.caldav.token)
+        ]
+        secrets += [self.config.mail.smtp.password, self.config.mail.smtp.token]
+        return [text for secret in secrets if secret and (text := secret.caution(self.base))]
+
+
+def find_config(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The configuration to use: the one named, ``$REBOOKD_CONFIG``, or the first at the usual places.
+
+    Raises :class:`ConfigProblems` when there is none.
+    """
+    if named := explicit or environ.get("REBOOKD_CONFIG"):
+        path = Path(named).expanduser()
+        return path / "config.yaml" if path.is_dir() else path
+    home = Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    usual = (Path("config.yaml"), home / "rebookd/config.yaml", Path("/etc/rebookd/config.yaml"))
+    for path in usual:
+        if path.exists():
+            return path
+    raise ConfigProblems(
+        [
+            Problem(
+                file="config.yaml",
+                line=1,
+                column=1,
+                message="there is no configuration here, in your home or in /etc",
+                help="write one with `rebookd init`, or name it with --config",
+            )
+        ]
+    )
+
+
+def load(path: Path, *, thorough: bool = True) -> Settings:
+    """The configuration at ``path`` with its rules. Raises :class:`ConfigProblems` with every mistake.
+
+    ``thorough`` also looks up the country of the holidays, which costs a third of a second.
+    """
+    tree = read_yaml(path)
+    config, problems = validated(Config, tree)
+    if config and config.me.holidays and thorough and (wrong := holiday_fault(config.me.holidays)):
+        problems.append(tree.problem(wrong.under("me", "holidays")))
+    files, later = RulesFiles(), []
+    for loc, name in _rules_names(tree.data):
+        file = path.parent / Path(name).expanduser()
+        if file in files.paths:
+            later.append(tree.problem(Fault("this file is already in the list", "take it out", loc)))
+        elif not file.is_file():
+            hint = "write one with `rebookd init`, or correct the name"
+            later.append(tree.problem(Fault(f"there is no file {file}", hint, loc)))
+            files.complete = False
+        else:
+            files.read(file)
+    problems = sorted([*problems, *later], key=place)
+    policy = files.policy(Known.of(tree.data))
+    problems += files.problems
+    if config is None or policy is None or problems:
+        raise ConfigProblems(problems)
+    return Settings(
+        config=config,
+        policy=policy,
+        owner=_owner(config),
+        base=path.parent,
+        files=(path, *files.paths),
+        accounts=config.accounts,
+    )
+
+
+def _rules_names(data: Any) -> list[tuple[Loc, str]]:
+    """The rules files named, even where other things of the configuration are wrong."""
+    named = data.get("rules", "rules.yaml") if isinstance(data, dict) else None
+    if isinstance(named, str):
+        return [(("rules",), named)] if named.strip() else []
+    return [
+        (("rules", index), name)
+        for index, name in enumerate(named if isinstance(named, list) else [])
+        if isinstance(name, str) and name.strip()
+    ]
+
+
+def _owner(config: Config) -> Owner:
+    me, marks = config.me, config.marks
+    hours = WorkingHours(zone=me.time_zone, holidays=Holidays(me.holidays) if me.holidays else frozenset())
+    if me.working_hours is not None:
+        hours = WorkingHours(zone=me.time_zone, weekly=me.working_hours.days, holidays=hours.holidays)
+    return Owner(
+        name=me.name,
+        addresses=me.addresses,
+        hours=hours,
+        marks=Marks(held=marks.held, missed=marks.missed, missed_by_me=marks.missed_by_me),
+        language=me.language,
+    )
+
+
+def schema(kind: Literal["config", "rules"]) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of one of the owner's files, for editors."""
+    model: type[BaseModel] = Config if kind == "config" else RulesFile
+    made = model.model_json_schema(by_alias=True)
+    title = "rebookd configuration" if kind == "config" else "rebookd rules"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
+
+
+__all__ = [
+    "AccountConfig",
+    "Config",
+    "ConfigProblems",
+    "Problem",
+    "Secret",
+    "SecretUnavailable",
+    "Settings",
+    "Tree",
+    "find_config",
+    "load",
+    "load_policy",
+    "read_yaml",
+    "schema",
+    "validate",
+]

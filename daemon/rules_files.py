@@ -1,0 +1,138 @@
+"""Several files of rules made into one policy, with what is wrong in them and between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from daemon.problems import ConfigProblems, Problem
+from daemon.validation import place, validated
+from daemon.yaml_tree import Tree, read_yaml
+from rules.faults import Fault, brief, not_one_of
+from rules.fields import Pattern
+from rules.policy import Conflict, Guard, Policy, RulesFile, name_faults
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names a rule may speak of, accounts and clients; None where any name may be right."""
+
+    accounts: tuple[str, ...] | None = None
+    clients: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """The names in a configuration's plain data, even where other things in it are wrong."""
+        accounts = config.get("accounts") if isinstance(config, dict) else None
+        if not isinstance(accounts, dict) or not all(isinstance(each, dict) for each in accounts.values()):
+            return cls()
+        clients = (each.get("client") for each in accounts.values())
+        named = dict.fromkeys(each for each in clients if isinstance(each, str))
+        return cls(tuple(accounts), tuple(named))
+
+    def stranger(self, kind: str, pattern: Pattern) -> Fault | None:
+        """What is wrong with an exact name that no account or client has."""
+        names = {"account": self.accounts, "client": self.clients}.get(kind)
+        if names is None or not pattern.exact or any(map(pattern.matches, names)):
+            return None
+        if not names:
+            return Fault(f"'{brief(pattern.text)}' is no {kind} of yours", f"add {kind}: to an account")
+        return not_one_of(pattern.text, names, what=f"one of your {kind}s:")
+
+
+@dataclass(slots=True)
+class RulesFiles:
+    """The rules files read so far, and what is wrong in them.
+
+    Unless all are ``complete``, a name that none of them has may still be right.
+    """
+
+    paths: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    complete: bool = True
+    _trees: list[tuple[Tree, RulesFile | None]] = field(default_factory=list)
+
+    def read(self, path: Path) -> None:
+        """Read one more file."""
+        self.paths.append(path)
+        try:
+            tree = read_yaml(path)
+        except ConfigProblems as error:
+            self.problems += error.problems
+            self.complete = False
+            return
+        found, problems = validated(RulesFile, tree)
+        self._trees.append((tree, found))
+        self.problems += problems
+
+    def policy(self, known: Known) -> Policy | None:
+        """All files as one policy; None when something is wrong in them or between them."""
+        between = [*self._names(), *self._guards()]
+        for tree, rules in self._trees:
+            if rules is not None:
+                between += [tree.problem(each) for each in _strangers(rules, known)]
+        order = {str(path): index for index, path in enumerate(self.paths)}
+        self.problems = sorted(
+            [*self.problems, *between], key=lambda each: (order.get(each.file, 0), *place(each))
+        )
+        read = [rules for _, rules in self._trees if rules is not None]
+        if self.problems or not read:
+            return None
+        guard = next((each.guard for each in read if "guard" in each.model_fields_set), Guard())
+        return Policy(version=1, guard=guard, rules=tuple(rule for each in read for rule in each.rules))
+
+    def _names(self) -> list[Problem]:
+        places: list[tuple[Tree, int]] = []
+        names: list[str | None] = []
+        inhibited: list[list[str]] = []
+        for tree, _ in self._trees:
+            for index, rule in enumerate(_raw_rules(tree.data)):
+                places.append((tree, index))
+                name, others = rule.get("name"), rule.get("inhibited_by", [])
+                names.append(name if isinstance(name, str) else None)
+                listed: list[Any] = others if isinstance(others, list) else [others]
+                inhibited.append([each if isinstance(each, str) else "" for each in listed])
+        if not self.complete:
+            names.append(None)
+            inhibited.append([])
+        found: list[Problem] = []
+        for fault in name_faults(names, inhibited):
+            tree, index = places[int(fault.loc[0])]
+            found.append(tree.problem(replace(fault, loc=("rules", index, *fault.loc[1:]))))
+        return found
+
+    def _guards(self) -> list[Problem]:
+        guarded = [tree for tree, _ in self._trees if isinstance(tree.data, dict) and "guard" in tree.data]
+        return [
+            tree.problem(Fault(f"the guard is already in {guarded[0].file}", "keep one", ("guard",), "key"))
+            for tree in guarded[1:]
+        ]
+
+
+def _raw_rules(data: Any) -> list[dict[str, Any]]:
+    rules = data.get("rules") if isinstance(data, dict) else None
+    return [rule if isinstance(rule, dict) else {} for rule in rules] if isinstance(rules, list) else []
+
+
+def _strangers(rules: RulesFile, known: Known) -> Iterator[Fault]:
+    """Accounts and clients that a rule names and the configuration does not have."""
+    for index, rule in enumerate(rules.rules):
+        for kind, patterns in (("account", rule.match.account), ("client", rule.match.client)):
+            for entry, pattern in enumerate(patterns or ()):
+                if wrong := known.stranger(kind, pattern):
+                    yield wrong.under("rules", index, "match", kind, entry)
+        for entry, keep in enumerate(rule.when.keep if isinstance(rule.when, Conflict) else ()):
+            if keep.value and (wrong := known.stranger(keep.kind, Pattern(keep.value))):
+                yield wrong.under("rules", index, "when", "conflict", "keep", entry)
+
+
+def load_policy(path: Path) -> Policy:
+    """One file of rules by itself, whatever the accounts. Raises :class:`ConfigProblems`."""
+    files = RulesFiles()
+    files.read(path)
+    policy = files.policy(Known())
+    if policy is None:
+        raise ConfigProblems(files.problems)
+    return policy
