@@ -4,6 +4,8 @@
 
     ConnectorError
     ├── Retryable        try again later (``retry_after`` seconds where the server said so)
+    │   └── Unreachable  the server itself did not answer; its other items would fare no better
+    ├── Uncertain        nobody knows whether it was kept; never repeat it blindly
     ├── NeedsLogin       stop this account until its owner signs in
     ├── CursorExpired    forget the cursor and poll once in full
     ├── Rejected         this one item was refused; its neighbours go on
@@ -33,6 +35,14 @@ class Retryable(ConnectorError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Unreachable(Retryable):
+    """The server as a whole did not answer or turned us away; nothing was handed to it."""
+
+
+class Uncertain(ConnectorError):
+    """The server may have kept the item or not; nobody knows."""
 
 
 class NeedsLogin(ConnectorError):
@@ -197,8 +207,9 @@ class Mailer(Protocol):
         """Hand over one message.
 
         Calls ``committing`` once, just before the step after which the server may have kept it
-        (SMTP: the final dot). Errors raised before that mean it was certainly not kept; an error
-        after it means nobody knows, unless it is :class:`Rejected`.
+        (SMTP: the final dot). An error that ``committing`` raises stops the message there and comes
+        back unchanged. Every other error means it was certainly not kept, except
+        :class:`Uncertain`.
         """
         ...
 
@@ -235,4 +246,6 @@ __all__ = [
     "Rejected",
     "Resource",
     "Retryable",
+    "Uncertain",
+    "Unreachable",
 ]
