@@ -6,11 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel
+from typing import Any
 
 from daemon.config_model import AccountConfig, Config
+from daemon.file_schema import schema
 from daemon.holiday_calendar import Holidays, holiday_fault
 from daemon.problems import ConfigProblems, Problem
 from daemon.rules_files import Known, RulesFiles, load_policy
@@ -20,7 +19,7 @@ from daemon.yaml_tree import Tree, read_yaml
 from rules.faults import Fault, Loc
 from rules.hours import WorkingHours
 from rules.model import Account, Marks, Owner
-from rules.policy import Policy, RulesFile
+from rules.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,8 @@ def load(path: Path, *, thorough: bool = True) -> Settings:
     """
     tree = read_yaml(path)
     config, problems = validated(Config, tree)
-    if config and config.me.holidays and thorough and (wrong := holiday_fault(config.me.holidays)):
+    me = tree.data.get("me") if thorough and isinstance(tree.data, dict) else None
+    if isinstance(me, dict) and (wrong := holiday_fault(me.get("holidays"))):
         problems.append(tree.problem(wrong.under("me", "holidays")))
     files, later = RulesFiles(), []
     for loc, name in _rules_names(tree.data):
@@ -143,14 +143,6 @@ def _owner(config: Config) -> Owner:
         marks=Marks(held=marks.held, missed=marks.missed, missed_by_me=marks.missed_by_me),
         language=me.language,
     )
-
-
-def schema(kind: Literal["config", "rules"]) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of one of the owner's files, for editors."""
-    model: type[BaseModel] = Config if kind == "config" else RulesFile
-    made = model.model_json_schema(by_alias=True)
-    title = "rebookd configuration" if kind == "config" else "rebookd rules"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
 
 
 __all__ = [

@@ -72,7 +72,7 @@ class Me(Strict):
         examples=[["dana@va.example", "dana@acme.example"]]
     )
     """Every address that is me; the first is where I am told things."""
-    time_zone: Zone
+    time_zone: Zone = Field(examples=["Europe/Lisbon"])
     """Where I am."""
     working_hours: WeeklyHours | None = None
     """When I work; without it, Monday to Friday 09:00-17:00."""
@@ -287,7 +287,7 @@ class Mail(Strict):
 
     later: ClassVar[frozenset[str]] = frozenset({"account"})
 
-    sender: Mailbox = Field(alias="from")
+    sender: Mailbox = Field(alias="from", examples=["Dana Reyes <dana@va.example>"])
     """Whom mails are from."""
     smtp: Smtp
     """The server that takes them."""
@@ -323,7 +323,7 @@ class Config(Strict):
 
     later: ClassVar[frozenset[str]] = frozenset({"answers", "digest"})
 
-    version: Version
+    version: Version = Field(examples=[1])
     """The version of this file's grammar: 1."""
     me: Me
     """Who I am."""

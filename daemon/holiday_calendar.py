@@ -33,8 +33,10 @@ HolidayCode = Annotated[
 """A country (ISO 3166-1), or a country and its part."""
 
 
-def holiday_fault(code: str) -> Fault | None:
+def holiday_fault(code: object) -> Fault | None:
     """What is wrong with a well-formed code: a country or part whose holidays nobody has listed."""
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
+        return None
     import holidays  # noqa: PLC0415 -- a third of a second, for those who keep holidays
 
     country, _, part = code.partition("-")

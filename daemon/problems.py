@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+_WIDEST = 80
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -36,15 +38,23 @@ class Problem:
         """``rules.yaml:9:15: error: …`` with the line, carets under the place, and help."""
         lines = [f"{self.file}:{self.line}:{self.column}: error: {printable(self.message)}"]
         if self.source.strip():
-            source = printable(self.source)
-            carets = " " * _cells(source[: self.column - 1]) + "^" * self._carets(source)
-            lines += [f"{self.line:5} | {source}", f"      | {carets}"]
+            before, meant, after = self._around()
+            lines += [f"{self.line:5} | {before}{meant}{after}".rstrip()]
+            lines += [f"      | {' ' * _cells(before)}{'^' * max(1, _cells(meant))}"]
         if self.help:
             lines.append(f"      = help: {printable(self.help)}")
         return "\n".join(lines)
 
-    def _carets(self, source: str) -> int:
-        return max(1, _cells(source[self.column - 1 : self.column - 1 + self.width]))
+    def _around(self) -> tuple[str, str, str]:
+        """The line before, at and behind the place; a long one is cut."""
+        start = self.column - 1
+        end = start + min(self.width, _WIDEST)
+        before, meant, after = self.source[:start], self.source[start:end], self.source[end:]
+        if len(before) > _WIDEST:
+            before = "…" + before[-_WIDEST:]
+        room = max(0, 2 * _WIDEST - len(before) - len(meant))
+        after = after[:room] + "…" if len(after) > room else after
+        return printable(before), printable(meant), printable(after)
 
 
 class ConfigProblems(Exception):

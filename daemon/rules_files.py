@@ -12,7 +12,7 @@ from daemon.validation import place, validated
 from daemon.yaml_tree import Tree, read_yaml
 from rules.faults import Fault, brief, not_one_of
 from rules.fields import Pattern
-from rules.policy import Conflict, Guard, Policy, RulesFile, name_faults
+from rules.policy import Guard, Policy, RulesFile, name_faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,15 @@ class Known:
         named = dict.fromkeys(each for each in clients if isinstance(each, str))
         return cls(tuple(accounts), tuple(named))
 
-    def stranger(self, kind: str, pattern: Pattern) -> Fault | None:
+    def stranger(self, kind: str, text: str) -> Fault | None:
         """What is wrong with an exact name that no account or client has."""
         names = {"account": self.accounts, "client": self.clients}.get(kind)
+        pattern = Pattern(text)
         if names is None or not pattern.exact or any(map(pattern.matches, names)):
             return None
         if not names:
-            return Fault(f"'{brief(pattern.text)}' is no {kind} of yours", f"add {kind}: to an account")
-        return not_one_of(pattern.text, names, what=f"one of your {kind}s:")
+            return Fault(f"'{brief(text)}' is no {kind} of yours", f"add {kind}: to an account")
+        return not_one_of(text, names, what=f"one of your {kind}s:")
 
 
 @dataclass(slots=True)
@@ -69,10 +70,8 @@ class RulesFiles:
 
     def policy(self, known: Known) -> Policy | None:
         """All files as one policy; None when something is wrong in them or between them."""
-        between = [*self._names(), *self._guards()]
-        for tree, rules in self._trees:
-            if rules is not None:
-                between += [tree.problem(each) for each in _strangers(rules, known)]
+        strangers = [tree.problem(each) for tree, _ in self._trees for each in _strangers(tree.data, known)]
+        between = [*self._names(), *self._guards(), *strangers]
         order = {str(path): index for index, path in enumerate(self.paths)}
         self.problems = sorted(
             [*self.problems, *between], key=lambda each: (order.get(each.file, 0), *place(each))
@@ -90,10 +89,9 @@ class RulesFiles:
         for tree, _ in self._trees:
             for index, rule in enumerate(_raw_rules(tree.data)):
                 places.append((tree, index))
-                name, others = rule.get("name"), rule.get("inhibited_by", [])
+                name = rule.get("name")
                 names.append(name if isinstance(name, str) else None)
-                listed: list[Any] = others if isinstance(others, list) else [others]
-                inhibited.append([each if isinstance(each, str) else "" for each in listed])
+                inhibited.append(_texts(rule.get("inhibited_by")))
         if not self.complete:
             names.append(None)
             inhibited.append([])
@@ -116,15 +114,24 @@ def _raw_rules(data: Any) -> list[dict[str, Any]]:
     return [rule if isinstance(rule, dict) else {} for rule in rules] if isinstance(rules, list) else []
 
 
-def _strangers(rules: RulesFile, known: Known) -> Iterator[Fault]:
-    """Accounts and clients that a rule names and the configuration does not have."""
-    for index, rule in enumerate(rules.rules):
-        for kind, patterns in (("account", rule.match.account), ("client", rule.match.client)):
-            for entry, pattern in enumerate(patterns or ()):
-                if wrong := known.stranger(kind, pattern):
+def _texts(value: object) -> list[str]:
+    """One text or a list of them as a list, with nothing in the place of anything else."""
+    listed = value if isinstance(value, list) else [value]
+    return [each if isinstance(each, str) else "" for each in listed]
+
+
+def _strangers(data: Any, known: Known) -> Iterator[Fault]:
+    """Accounts and clients that rules name and the configuration does not have."""
+    for index, rule in enumerate(_raw_rules(data)):
+        match, when = rule.get("match"), rule.get("when")
+        for kind in ("account", "client"):
+            for entry, name in enumerate(_texts(match.get(kind)) if isinstance(match, dict) else ()):
+                if name.strip() and (wrong := known.stranger(kind, name.strip())):
                     yield wrong.under("rules", index, "match", kind, entry)
-        for entry, keep in enumerate(rule.when.keep if isinstance(rule.when, Conflict) else ()):
-            if keep.value and (wrong := known.stranger(keep.kind, Pattern(keep.value))):
+        options = when.get("conflict") if isinstance(when, dict) else None
+        for entry, text in enumerate(_texts(options.get("keep")) if isinstance(options, dict) else ()):
+            kind, _, name = (part.strip() for part in text.partition(":"))
+            if name and (wrong := known.stranger(kind, name)):
                 yield wrong.under("rules", index, "when", "conflict", "keep", entry)
 
 

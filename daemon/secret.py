@@ -140,6 +140,7 @@ class Secret:
         return {
             "type": "object",
             "description": "where a secret lies; it is never written here itself",
+            "examples": [{"env": "DAV_PASSWORD"}, {"credential": "dav"}],
             "properties": kinds,
             "additionalProperties": False,
             "minProperties": 1,

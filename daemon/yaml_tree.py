@@ -30,6 +30,8 @@ from rules.faults import Fault, Loc, brief
 
 MOST_BYTES = 256 * 1024
 MOST_DEPTH = 50
+MOST_VALUES = 30_000
+MOST_FOUND = 50
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})(e[-+]?[0-9]{1,2})?", re.IGNORECASE)
@@ -199,7 +201,11 @@ def _problem(file: str, lines: tuple[str, ...], node: Node, fault: Fault) -> Pro
 def _syntax(said: str) -> Fault:
     """What the YAML reader found, in plain words."""
     for sign, message, hint in (
-        ("mapping values are not allowed", "a second ':' on this line", "put text with ': ' in quotes"),
+        (
+            "mapping values are not allowed",
+            "a ':' that does not fit here",
+            "put text with ': ' in quotes, or indent",
+        ),
         ("could not find expected ':'", "a key without ':'", "write key: value"),
         ("expected <block end>", "this line is not indented like its neighbours", "line it up with them"),
         (
@@ -249,7 +255,7 @@ class _Builder:
         return [_problem(file, lines, node, fault) for node, fault in self.found]
 
     def build(self, text: str) -> Node | None:
-        documents = 0
+        documents = values = 0
         for event in _events(text):
             if isinstance(event, DocumentStartEvent):
                 documents += 1
@@ -259,8 +265,15 @@ class _Builder:
             elif isinstance(event, NodeEvent):
                 self._refuse(event)
                 self._take(event)
+                values += 1
                 if len(self._open) > MOST_DEPTH:
                     self._stop(_at(event), f"nested deeper than {MOST_DEPTH} levels", "take a level out")
+                    break
+                if values > MOST_VALUES:
+                    self._stop(_at(event), f"more than {MOST_VALUES} values in one file", "split it")
+                    break
+                if len(self.found) >= MOST_FOUND:
+                    self.stopped = True
                     break
             elif type(event).__name__ in {"MappingEndEvent", "SequenceEndEvent"}:
                 closed = self._open.pop().node

@@ -88,6 +88,13 @@ def shown(value: object) -> str:
     return f"'{brief(value)}'" if isinstance(value, str) else str(value)
 
 
+def _inline(value: object) -> str:
+    """A plain value in one line of YAML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    return str(value)
+
+
 def faults_of(error: ValidationError) -> list[Fault]:
     """Every mistake inside a pydantic error, in plain words."""
     found: list[Fault] = []
@@ -116,6 +123,8 @@ def _in_plain_words(detail: ErrorDetails) -> Fault:
     loc, value, ctx = detail["loc"], detail["input"], detail.get("ctx", {})
     if detail["type"] in {"literal_error", "enum"}:
         words = re.findall(r"'([^']*)'", ctx["expected"]) or [str(ctx["expected"])]
+        if value is None:
+            return Fault("nothing is written here", f"write one of {', '.join(words)}", loc)
         if len(words) == 1:
             return Fault(f"must be {words[0]}, not {shown(value)}", loc=loc)
         return not_one_of(value, words).under(*loc)
@@ -183,7 +192,11 @@ class Strict(BaseModel):
             value = handler({key: data[key] for key in data if key in known})
         except ValidationError as error:
             excused = cls._excused(unknown, known)
-            found.extend(each for each in faults_of(error) if each.loc or each.message not in excused)
+            found.extend(
+                cls._with_example(each)
+                for each in faults_of(error)
+                if each.loc or each.message not in excused
+            )
         if found:
             raise Faults(found)
         return value
@@ -193,6 +206,17 @@ class Strict(BaseModel):
         """What need not be said again, since a misspelt key or one of a later version explains it."""
         meant = [name for name in known if any(cls._near(key, known) == name for key in unknown)]
         return {_MISSING.format(name) for name in (known if cls.later & set(unknown) else meant)}
+
+    @classmethod
+    def _with_example(cls, found: Fault) -> Fault:
+        """A missing key with an example of it."""
+        if found.loc or found.help:
+            return found
+        for name, info in cls.model_fields.items():
+            key = info.alias or name
+            if info.examples and found.message == _MISSING.format(key):
+                return replace(found, help=f"write it like {key}: {_inline(info.examples[0])}")
+        return found
 
     @staticmethod
     def _near(key: str, known: Iterable[str]) -> str:

@@ -93,7 +93,7 @@ class Match(Strict):
     """What the location says."""
     attendee: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["*@acme.example"])
     """Addresses; one attendee who fits is enough."""
-    recurring: Annotated[bool, Field(strict=True)] | None = None
+    recurring: Annotated[bool, Field(strict=True)] | None = Field(None, examples=[True])
     """Only meetings of a series (true) or only single ones (false)."""
 
 
@@ -102,9 +102,9 @@ class Step(Strict):
 
     step: Name = Field(examples=["ask"])
     """The step's name, unique in its rule."""
-    do: Annotated[Do, refused_later("mark", "webhook")]
+    do: Annotated[Do, refused_later("mark", "webhook")] = Field(examples=["reschedule"])
     """confirm asks the attendees; reschedule offers free times; check_in asks me; notify tells me."""
-    at: Moment
+    at: Moment = Field(examples=["48h before start"])
     """When the step opens."""
     until: Moment | None = None
     """When the step lapses; without it, when it no longer makes sense."""
@@ -171,7 +171,7 @@ class Rule(Strict):
     """What it is for, in my own words."""
     match: Match = Match()
     """Which meetings it looks at; without it, all."""
-    when: When
+    when: When = Field(examples=["unconfirmed"])
     """The question asked of each meeting."""
     inhibited_by: Annotated[tuple[Name, ...], OneOrMany()] = Field((), examples=[["clash"]])
     """Rules that silence this one for a meeting while they hold for it."""

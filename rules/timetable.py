@@ -139,7 +139,7 @@ def _day(word: str) -> int:
         return DAYS.index(folded)
     if folded in _FULL:
         return _FULL.index(folded)
-    hint = closest(word, (*DAYS, *_FULL)) or f"days are {', '.join(DAYS)}"
+    hint = closest(word, DAYS) or closest(word, _FULL) or f"days are {', '.join(DAYS)}"
     raise fault(f"'{brief(word)}' is not a day of the week", hint)
 
 
