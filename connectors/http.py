@@ -267,7 +267,7 @@ class GuardedSession:
     ) -> requests.Response:
         """One answer with its body read, whatever 2xx, 3xx or 4xx status it has.
 
-        Raises NeedsLogin (401, or 403 with a challenge), Retryable (429, 5xx, no answer),
+        Raises NeedsLogin (401, or 403 with a challenge), Retryable (429, 5xx but 501, no answer),
         LimitExceeded (too large), ConnectorError (a redirect elsewhere, no trust).
         """
         method = method.upper()
@@ -381,7 +381,7 @@ def _raise_for(response: requests.Response) -> None:
         if status == 503 and wait is None:
             raise _Unreachable(f"{host} is not available just now (HTTP 503).")
         raise Retryable(f"{host} asks us to slow down (HTTP {status}).", wait)
-    if status >= 500:
+    if status >= 500 and status != 501:
         raise Retryable(f"{host} has an internal problem (HTTP {status}).", retry_after(response.headers))
 
 

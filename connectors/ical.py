@@ -200,7 +200,7 @@ class _Reader:
                 note("it ends before it starts; its end is taken to be its start")
                 return None, timedelta(0), timedelta(0)
             if start.zone.timing is Timing.ALL_DAY:
-                return end, max(length, day), timedelta(0)
+                return None, max(length, day), timedelta(0)
             return end, timedelta(0), length
         line = single.get("DURATION")
         if line is None:
@@ -411,6 +411,15 @@ def key_of(moment: Moment) -> str:
     return f"{at.year:04}{at.month:02}{at.day:02}T{at.hour:02}{at.minute:02}{at.second:02}Z"
 
 
+def original_of(recurrence_id: Moment, master: Event | None) -> Moment:
+    """A RECURRENCE-ID in its master's own kind of time: some programs write only the date of it."""
+    if master is None or recurrence_id.zone.timing is not Timing.ALL_DAY:
+        return recurrence_id
+    if master.start.zone.timing is Timing.ALL_DAY:
+        return recurrence_id
+    return Moment(datetime.combine(recurrence_id.wall, master.start.wall.time()), master.start.zone)
+
+
 __all__ = [
     "DateList",
     "Details",
@@ -420,6 +429,7 @@ __all__ = [
     "address",
     "duration",
     "key_of",
+    "original_of",
     "parse",
     "read_moment",
     "read_wall",

@@ -6,6 +6,7 @@ change of clocks. An occurrence is in the half-open window when it overlaps it.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -19,6 +20,7 @@ from connectors.ical import (
     Parsed,
     duration,
     key_of,
+    original_of,
     parse,
     read_moment,
 )
@@ -98,24 +100,12 @@ class _Series:
         overrides: dict[str, Event] = {}
         for event in events:
             if event.recurrence_id is not None:
-                key = key_of(self._like_master(event.recurrence_id))
+                key = key_of(original_of(event.recurrence_id, self._master))
                 rival = overrides.get(key)
                 overrides[key] = event if rival is None else max(rival, event, key=_recency)
         self._overrides = overrides
-        self._future = sorted(
-            ((key, event) for key, event in overrides.items() if event.this_and_future),
-            key=lambda pair: pair[0],
-        )
+        self._future = sorted(key for key, event in overrides.items() if event.this_and_future)
         self._recurring = bool(overrides) or (self._master is not None and self._master.repeats)
-
-    def _like_master(self, moment: Moment) -> Moment:
-        """A RECURRENCE-ID in the master's own kind of time: some programs write only the date of it."""
-        master = self._master
-        if master is None or moment.zone.timing is not Timing.ALL_DAY:
-            return moment
-        if master.start.zone.timing is Timing.ALL_DAY:
-            return moment
-        return Moment(datetime.combine(moment.wall, master.start.wall.time()), master.start.zone)
 
     def occurrences(self) -> Iterator[Occurrence]:
         if self._master is not None:
@@ -146,19 +136,17 @@ class _Series:
 
     def _as_changed_for_future(self, master: Event, original: Moment, key: str) -> tuple[Event, Moment]:
         """The event that speaks for an instance: the last THISANDFUTURE change before it, else the master."""
-        event: Event = master
-        for since, change in self._future:
-            if since <= key:
-                event = change
-        if event is master or event.recurrence_id is None:
+        at = bisect.bisect_right(self._future, key)
+        event = self._overrides[self._future[at - 1]] if at else master
+        if event.recurrence_id is None:
             return master, original
         # Shift by wall time, so that "an hour later from now on" survives a change of clocks.
         zone = event.start.zone
-        was = _wall_in(self._like_master(event.recurrence_id), zone)
+        was = _wall_in(original_of(event.recurrence_id, self._master), zone)
         return event, Moment(_wall_in(original, zone) + (event.start.wall - was), zone)
 
     def _starts(self, master: Event) -> Iterator[tuple[datetime, tuple[timedelta, timedelta] | None]]:
-        """Original wall times near the window, in no order, each once; RDATE periods with their own length."""
+        """Original wall times near the window, each once; RDATE periods with their own length."""
         zone = master.start.zone
         low, high = self._span(zone)
         excluded = self._excluded(master, zone, low, high)
@@ -178,12 +166,13 @@ class _Series:
 
     def _span(self, zone: Zone) -> tuple[datetime, datetime]:
         """Wall times between which an original start can lie whose occurrence overlaps the window."""
-        events = [event for event in (self._master, *(change for _, change in self._future)) if event]
+        changes = [self._overrides[key] for key in self._future]
+        events = [event for event in (self._master, *changes) if event]
         longest = max((event.days + event.exact for event in events), default=timedelta(0))
         moved = max(
             (
                 abs(event.start.aware - event.recurrence_id.aware)
-                for _, event in self._future
+                for event in changes
                 if event.recurrence_id is not None
             ),
             default=timedelta(0),
@@ -201,7 +190,7 @@ class _Series:
     def _excluded(self, master: Event, zone: Zone, low: datetime, high: datetime) -> set[datetime]:
         excluded: set[datetime] = set()
         for lines in master.exdates:
-            for moment in _near(lines, zone, self._copy.home_zone, low, high):
+            for moment in self._near(lines, low, high):
                 if moment.zone.timing is Timing.ALL_DAY and zone.timing is not Timing.ALL_DAY:
                     # A bare date excludes that day's instance, as calendar programs mean it.
                     excluded.add(datetime.combine(moment.wall, master.start.wall.time()))
@@ -210,6 +199,19 @@ class _Series:
         for text in master.exrules:
             excluded.update(self._rule(text, master.start, low, high))
         return excluded
+
+    def _near(self, lines: DateList, low: datetime, high: datetime) -> Iterator[Moment]:
+        """The dates of an EXDATE line near the span. Text sorts as time does, so the rest is never read."""
+        first = (low - 2 * _DAY if low.year > 1 else low).strftime("%Y%m%d").zfill(8)
+        last = (high + 2 * _DAY if high.year < 9999 else high).strftime("%Y%m%d").zfill(8)
+        all_day = _all_day(self._copy.home_zone)
+        for item in lines.text.split(","):
+            text = item.strip()
+            if first <= text[:8] <= last:
+                try:
+                    yield read_moment(text, lines.zone, all_day)
+                except ValueError:
+                    self._broken.append(f"its EXDATE {text[:30]!r} is not a date")
 
     def _extra(
         self, master: Event, zone: Zone, low: datetime, high: datetime
@@ -250,9 +252,9 @@ class _Series:
                 later = begins + exact
             ends = later
             shown_end = _shown_in(ends, start.zone)
-        if begins >= self._window.end or ends <= self._window.start:
-            if not (begins == ends == self._window.start):
-                return
+        moment_at_opening = begins == ends == self._window.start
+        if (begins >= self._window.end or ends <= self._window.start) and not moment_at_opening:
+            return
         copy = self._copy
         yield Occurrence(
             key=OccurrenceKey(calendar=copy.calendar, uid=event.uid, recurrence_id=key),
@@ -296,20 +298,6 @@ def _saturated(at: datetime, by: timedelta, zone: Zone) -> datetime:
         return (at + by).astimezone(zone.tz).replace(tzinfo=None)
     except OverflowError:
         return datetime.min if by < timedelta(0) else datetime.max  # noqa: DTZ901 - wall time
-
-
-def _near(lines: DateList, zone: Zone, home_zone: str, low: datetime, high: datetime) -> Iterator[Moment]:
-    """The dates of an EXDATE line near the span. Text sorts as time does, so the rest is never read."""
-    first = (low - 2 * _DAY if low.year > 1 else low).strftime("%Y%m%d").zfill(8)
-    last = (high + 2 * _DAY if high.year < 9999 else high).strftime("%Y%m%d").zfill(8)
-    all_day = _all_day(home_zone)
-    for item in lines.text.split(","):
-        text = item.strip()
-        if first <= text[:8] <= last:
-            try:
-                yield read_moment(text, lines.zone, all_day)
-            except ValueError:
-                continue
 
 
 def _period(start: Moment, end_text: str, zone: Zone) -> tuple[timedelta, timedelta]:
