@@ -62,7 +62,8 @@ def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
         _WHEN: mail_html.block("when", values),
         _PROPOSALS: mail_html.block("proposals", values) if letter.slots else Markup(""),
     }
-    found = find_template(_name_of(letter), letter.do, tag, templates_dir)
+    own = templates_dir if letter.template else None
+    found = find_template(_name_of(letter), letter.do, tag, own)
     words = _fill_in(found, values, blocks)
     footer = shipped(f"{tag}/footer-{'owner' if letter.for_owner else 'others'}.txt").render(values)
     text = words.text.replace(_WHEN, _when_text(values)).replace(_PROPOSALS, _proposals_text(values))
@@ -80,7 +81,7 @@ def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
     content = Content(
         text=_page_of_text(text, footer),
         html=mail_html.page(body, footer, tag),
-        calendar=None if letter.discreet else letter.calendar_part,
+        calendar=None if letter.veiled else letter.calendar_part,
     )
     return _mail(envelope, content, letter.slots)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from daemon.foreign_text import clean, clean_lines, shell_word, without_marks
+from daemon.foreign_text import clean, shell_word, without_marks
 from daemon.spoken_time import language, same_wall_time, spoken, zone
 from daemon.template_language import Shape, list_of
 from rules.model import Address, CuType, Interval, Occurrence, Owner
@@ -16,6 +16,7 @@ FOR_OWNER = frozenset({"check_in", "notify"})
 """What is done by a mail to the owner; everything else writes to somebody else."""
 
 _MOST_PEOPLE = 20
+_LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Letter:
         return self.do in FOR_OWNER
 
     @property
-    def discreet(self) -> bool:
+    def veiled(self) -> bool:
         """Whether the meeting's own words must stay out of it: it is private and others read it."""
         return self.occurrence.private and not self.for_owner
 
@@ -104,7 +105,7 @@ def values_of(letter: Letter) -> dict[str, Any]:
     meeting = Interval(letter.occurrence.start_utc, letter.occurrence.end_utc)
     alike = all(same_wall_time(one, here, there) for one in (meeting, *letter.slots))
     elsewhere = None if alike else there
-    title = "" if letter.discreet else clean(without_marks(letter.occurrence.title, letter.owner.marks))
+    title = "" if letter.veiled else clean(without_marks(letter.occurrence.title, letter.owner.marks))
     values: dict[str, Any] = {
         "name": _display_name(letter.to_name),
         "title": title or words.our_meeting,
@@ -128,7 +129,7 @@ def _owner_values(letter: Letter) -> dict[str, Any]:
     event = f"-- {event}" if event.lstrip("$'").startswith("-") else event
     return {
         "people": _people(letter),
-        "reason": clean_lines(letter.reason),
+        "reason": clean(letter.reason, _LONGEST_REASON),
         "rule": clean(letter.rule),
         "step": clean(letter.step),
         "detector": clean(letter.detector),

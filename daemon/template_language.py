@@ -150,14 +150,14 @@ class _Check:
             return
         if isinstance(node, nodes.Name):
             self._known(node, node.name, names)
-        elif isinstance(node, nodes.Getattr):
-            self._parts(node, names)
         elif isinstance(node, nodes.Filter):
             self._allowed(node, node.name, FILTERS, "filter")
         elif isinstance(node, nodes.Test):
             self._allowed(node, node.name, _TESTS, "test")
         for child in node.iter_child_nodes():
             self.walk(child, names, loops)
+        if isinstance(node, nodes.Getattr):  # after what it is a part of
+            self._parts(node, names)
 
     def _for(self, node: nodes.For, names: dict[str, Shape | None], loops: int) -> None:
         source = node.iter
@@ -214,6 +214,8 @@ def list_of(item: Shape) -> Shape:
 
 def _sentence(error: TemplateSyntaxError) -> str:
     text = (error.message or "this is not a template").rstrip(".")
+    if "nexpected end of template" in text:
+        return "a tag above is still open here; close it with {% endif %} or {% endfor %}"
     return text[:1].lower() + text[1:]
 
 
