@@ -331,7 +331,9 @@ class Config(Strict):
         "state.db", examples=["state.db", "/var/lib/rebookd/state.db"]
     )
     """The file that remembers what was seen and sent, relative to this one."""
-    accounts: Annotated[dict[Name, AccountConfig], BeforeValidator(_some_accounts)]
+    accounts: Annotated[dict[Name, AccountConfig], BeforeValidator(_some_accounts)] = Field(
+        json_schema_extra={"additionalProperties": False, "minProperties": 1}
+    )
     """My calendar accounts, each under a name of my own."""
     mail: Mail
     """How mail leaves."""

@@ -44,7 +44,7 @@ _WORDS: dict[str, bool | None] = {
 }
 _UNSEEN = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _TAB = re.compile(r"^ *(\t)[\t ]*[^\s#]", re.MULTILINE)
-_SECRET = re.compile(r"""((?:pass|psw|pwd|token|secret)[\w-]*["']?\s*:\s*)(?![\s{])(.+)""", re.IGNORECASE)
+_SECRET = re.compile(r"""((?:pas|psw|pwd|token|secret)[\w-]*["']?\s*:\s*)(?![\s{])(.+)""", re.IGNORECASE)
 _USERINFO = re.compile(r"(://)([^/\s@]+)(?=@)")
 
 
