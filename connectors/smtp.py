@@ -34,6 +34,7 @@ QUIT_SECONDS = 3.0
 _ADDRESS = re.compile(r"[^\s<>\x00-\x20\x7f-\x9f]+@[^\s<>@\x00-\x20\x7f-\x9f]+")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
+_SOH, _NUL = "\x01", "\0"
 _CLOSING = 421
 _WANTS_LOGIN = frozenset({530, 534, 535, 538})
 
@@ -246,31 +247,25 @@ class SmtpMailer:
         return self._context
 
     def _sign_in(self, wire: Wire, deadline: Deadline) -> None:
-        username, token = self._username, self._token()
+        token = self._token()
         method = self._method(has_token=bool(token))
-        if method == "xoauth2":
-            words = f"user={username}\x01auth=Bearer {token}\x01\x01"
-            reply = wire.command(f"AUTH XOAUTH2 {_base64(words)}", deadline)
-            if reply.code == 334:  # the reason, in base64; an empty line asks for the verdict
-                reply = wire.command("", deadline)
-        else:
-            password = self._password()
-            if method == "plain":
-                words = _base64(f"\0{username}\0{password}")
-                reply = wire.command(f"AUTH PLAIN {words}", deadline)
-            else:
-                reply = wire.command("AUTH LOGIN", deadline)
-                for words in (username, password):
-                    if reply.code == 334:
-                        reply = wire.command(_base64(words), deadline)
+        secret = token if method == "xoauth2" else self._password()
+        first, *more = _credentials(method, self._username, secret)
+        reply = wire.command(first, deadline)
+        for words in more:
+            if reply.code == 334:
+                reply = wire.command(words, deadline)
+        if reply.code == 235:
+            return
+        said = str(reply)
+        for words in (secret, *first.split(), *more):  # a server may repeat what it did not understand
+            said = said.replace(words, "…") if len(words) > 3 else said
         if reply.temporary:
-            raise Unreachable(f"The mail server {self._host} cannot sign us in now: {reply}")
-        if reply.code != 235:
-            secret = "access token" if method == "xoauth2" else "password"
-            raise NeedsLogin(
-                f"The mail server {self._host} does not accept the user name {username} "
-                f"with its {secret}: {reply}"
-            )
+            raise Unreachable(f"The mail server {self._host} cannot sign us in now: {said}")
+        raise NeedsLogin(
+            f"The mail server {self._host} does not accept the user name {self._username} "
+            f"with its {'access token' if method == 'xoauth2' else 'password'}: {said}"
+        )
 
     def _method(self, *, has_token: bool) -> Method:
         """How to sign in. Raises NeedsLogin when the server offers no way we know."""
@@ -337,6 +332,16 @@ def prepared(message: bytes) -> bytes:
 def _check_address(address: str) -> None:
     if not _ADDRESS.fullmatch(address) or len(address.encode()) > 254:
         raise Rejected(f"{address!r} is not a mail address.")
+
+
+def _credentials(method: Method, username: str, secret: str) -> tuple[str, ...]:
+    """The lines that sign in: AUTH itself, then the answer to each 334 (RFC 4954, RFC 4616)."""
+    if method == "xoauth2":
+        # a 334 carries the reason for a refusal; an empty line asks for the verdict
+        return f"AUTH XOAUTH2 {_base64(f'user={username}{_SOH}auth=Bearer {secret}{_SOH}{_SOH}')}", ""
+    if method == "plain":
+        return (f"AUTH PLAIN {_base64(_NUL.join(('', username, secret)))}",)
+    return "AUTH LOGIN", _base64(username), _base64(secret)
 
 
 def _base64(words: str) -> str:

@@ -25,6 +25,12 @@ def due(conn: Connection, now: datetime, limit: int) -> list[Occurrence]:
     return fetch(conn, chosen(conn).where(c.wake_at <= now).order_by(c.wake_at, c.id).limit(limit))
 
 
+def soonest(conn: Connection, limit: int) -> list[Occurrence]:
+    """The occurrences that will be looked at next, soonest first."""
+    c = occurrences.c
+    return fetch(conn, chosen(conn).where(c.wake_at.is_not(None)).order_by(c.wake_at, c.id).limit(limit))
+
+
 def next_wake(conn: Connection) -> datetime | None:
     """When the next occurrence wants to be looked at."""
     c = occurrences.c
@@ -106,8 +112,14 @@ def by_href(conn: Connection, ref: CalendarRef, href: str) -> list[Occurrence]:
 
 
 def find(conn: Connection, text: str) -> list[Occurrence]:
-    """Occurrences with this UID, or else with this text in their title (any case), earliest first."""
-    exact = by_uids(conn, [text])
+    """Occurrences with this UID or UID/RECURRENCE-ID, or else with this text in their title (any case).
+
+    Earliest first.
+    """
+    uid, _, recurrence_id = text.rpartition("/")
+    exact = by_uids(conn, [text]) or [
+        one for one in by_uids(conn, [uid]) if uid and one.key.recurrence_id == recurrence_id
+    ]
     if exact:
         return sorted(exact, key=_by_start)
     c = occurrences.c

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 from sqlalchemy.dialects.sqlite import insert
 
 from connectors.base import Cursor, Resource
-from daemon.store.changes import Applied, apply, calendar_is, roll
+from daemon.store.changes import Applied, apply, calendar_is, reread, roll
 from daemon.store.engine import owner_of
 from daemon.store.schema import accounts as account_table
 from daemon.store.schema import calendars as calendar_table
@@ -219,6 +219,7 @@ __all__ = [
     "failed",
     "forget_calendar",
     "polled",
+    "reread",
     "resource",
     "resources",
     "roll",

@@ -92,6 +92,24 @@ def apply(
     )
 
 
+def reread(
+    conn: Connection, ref: CalendarRef, href: str, resource: Resource | None, now: datetime
+) -> Applied:
+    """Take in one resource that was read by itself (None: it is gone), outside the order of polls.
+
+    The calendar's cursor, freshness and pending doubt stay as they are.
+    """
+    calendar = conn.execute(
+        select(calendars.c.id, calendars.c.horizon_end).where(calendar_is(conn, ref))
+    ).one()
+    held = _held(conn, calendar.id, {href})
+    arrived = () if resource is None else (resource,)
+    gone = set() if arrived else set(held)
+    return _take(
+        conn, calendar.id, arrived, gone, held=held, now=now, covered=calendar.horizon_end, observed_at=now
+    )
+
+
 def roll(
     conn: Connection,
     ref: CalendarRef,

@@ -28,7 +28,7 @@ NOTICE = "notice"
 RETRY_FOR = timedelta(hours=1)
 """How long a step that is over stays open once the owner wants it sent after all."""
 
-SEPARATOR = "\x1f"
+_SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,6 @@ class Delivery:
     subject: str
     message_id: str
     raw: bytes | None
-    refs: tuple[str, ...]
     offered: tuple[Interval, ...]
     attempts: int
     next_try_at: datetime
@@ -105,7 +104,11 @@ class Delivery:
 
 
 def add(
-    conn: Connection, intents: Iterable[Intent], now: datetime, state: State = State.PENDING, error: str = ""
+    conn: Connection,
+    intents: Iterable[Intent],
+    now: datetime,
+    state: State | str = State.PENDING,
+    error: str = "",
 ) -> list[int]:
     """Queue what is not queued yet; the ids of the new ones. ``error`` says why they are held, if so."""
     return [
@@ -131,7 +134,7 @@ def add_notice(
     ``kind`` and ``subject_key`` are its fence: the same pair is told to one address only once.
     """
     row = {
-        "intent_key": SEPARATOR.join(("rebookd", kind, subject_key, to)),
+        "intent_key": _SEPARATOR.join(("rebookd", kind, subject_key, to)),
         "rule": "rebookd",
         "step": kind,
         "do": NOTICE,
@@ -335,12 +338,13 @@ def _from_intent(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _insert(conn: Connection, row: dict[str, Any], now: datetime, state: State, error: str) -> int | None:
+def _insert(
+    conn: Connection, row: dict[str, Any], now: datetime, state: State | str, error: str
+) -> int | None:
     statement = insert(deliveries).values(
         owner=owner_of(conn),
-        state=state,
+        state=State(state),
         message_id="",
-        refs="[]",
         offered="[]",
         attempts=0,
         next_try_at=now,
@@ -374,8 +378,6 @@ def _departures(conn: Connection, since: datetime, where: ColumnElement[bool]) -
 
 
 def _encoded(fields: dict[str, Any]) -> dict[str, Any]:
-    if "refs" in fields:
-        fields["refs"] = json.dumps(fields["refs"])
     if "offered" in fields:
         spans = [(to_microseconds(span.start), to_microseconds(span.end)) for span in fields["offered"]]
         fields["offered"] = json.dumps(spans)
@@ -393,7 +395,6 @@ def _delivery(row: Row[Any]) -> Delivery:
         values["key"] = OccurrenceKey(calendar=ref, uid=uid, recurrence_id=recurrence_id or None)
     values["state"] = State(values["state"])
     values["people"] = tuple(Address(address) for address in json.loads(values["people"]))
-    values["refs"] = tuple(json.loads(values["refs"]))
     values["offered"] = tuple(
         Interval(from_microseconds(start), from_microseconds(end))
         for start, end in json.loads(values["offered"])

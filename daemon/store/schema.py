@@ -171,7 +171,6 @@ deliveries = Table(
     Column("subject", Text, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("raw", LargeBinary),
-    Column("refs", Text, nullable=False),
     Column("offered", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_try_at", Instant, nullable=False),

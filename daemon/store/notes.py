@@ -1,0 +1,21 @@
+"""Small facts the daemon keeps about itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.sqlite import insert
+
+from daemon.store.engine import owner_of
+from daemon.store.schema import meta
+
+
+def noted(conn: Connection, key: str) -> str | None:
+    """What was noted under this key; None when nothing."""
+    query = select(meta.c.value).where(meta.c.owner == owner_of(conn), meta.c.key == key)
+    return conn.execute(query).scalar_one_or_none()
+
+
+def note(conn: Connection, key: str, value: str) -> None:
+    """Note a value, replacing what was there."""
+    statement = insert(meta).values(owner=owner_of(conn), key=key, value=value)
+    conn.execute(statement.on_conflict_do_update(index_elements=["owner", "key"], set_={"value": value}))
