@@ -30,7 +30,7 @@ from rules.faults import Fault, Loc, brief
 
 MOST_BYTES = 256 * 1024
 MOST_DEPTH = 50
-MOST_VALUES = 30_000
+MOST_VALUES = 20_000
 MOST_FOUND = 50
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
@@ -165,7 +165,7 @@ def parse_yaml(text: str, file: str) -> Tree:
         root = builder.build(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = (mark.line, mark.column) if mark else (0, 0)
+        place = _not_past_end(mark.line if mark else 0, mark.column if mark else 0, lines)
         fault = _syntax(str(error.problem or error.context or ""))
         found_problems = [_problem(file, lines, Node(place, (place[0], place[1] + 1)), fault)]
         raise ConfigProblems([*builder.problems(file, lines), *found_problems]) from None
@@ -176,6 +176,12 @@ def parse_yaml(text: str, file: str) -> Tree:
         nothing = _unreadable(file, "this file is empty", "write one with `rebookd init`")
         raise ConfigProblems(problems) if problems else nothing
     return Tree(file, lines, root, problems)
+
+
+def _not_past_end(line: int, column: int, lines: tuple[str, ...]) -> tuple[int, int]:
+    """The place, or the end of the last line with something on it."""
+    last = max((number for number, text in enumerate(lines) if text.strip()), default=0)
+    return (line, column) if line <= last else (last, len(lines[last]))
 
 
 def _problem(file: str, lines: tuple[str, ...], node: Node, fault: Fault) -> Problem:
