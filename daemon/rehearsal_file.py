@@ -228,7 +228,7 @@ def _named(moment: Moment) -> list[tuple[str, Any]]:
 class RehearsalFile(Strict):
     """A file of rule tests."""
 
-    rules: Annotated[tuple[str, ...], OneOrMany(), Field(min_length=1)]
+    rules: str = "rules.yaml"
     """The rules file to rehearse, relative to this one."""
     tests: Annotated[tuple[RuleTest, ...], Field(min_length=1)]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from daemon.rehearsal_file import Expected, Given, Mark, Moment, Moved, RuleTest
+from daemon.rehearsal_file import Expected, Given, Moment, Moved, RuleTest
 from rules.hours import WorkingHours, zone
 from rules.model import (
     Account,
@@ -31,7 +31,7 @@ from rules.plan import evaluate
 from rules.policy import Policy
 
 LONG_AGO = timedelta(days=3650)
-MARKS: dict[Mark, Held] = {
+MARKS: dict[str, Held] = {
     "held": Held.HELD,
     "missed": Held.MISSED_BY_ATTENDEE,
     "missed-by-me": Held.MISSED_BY_ME,

@@ -49,6 +49,9 @@ class TemplateError(Exception):
 
     def __init__(self, path: Path, line: int, sentence: str) -> None:
         super().__init__(f"{path}:{line}: {sentence}")
+        self.path = path
+        self.line = line
+        self.sentence = sentence
 
 
 @dataclass(frozen=True, slots=True)

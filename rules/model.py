@@ -98,7 +98,7 @@ class CalendarRef:
     id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OccurrenceKey:
     """One occurrence in one calendar.
 
@@ -110,6 +110,10 @@ class OccurrenceKey:
     calendar: CalendarRef
     uid: str
     recurrence_id: str | None = None
+
+    def __lt__(self, other: OccurrenceKey) -> bool:
+        mine = (self.calendar, self.uid, self.recurrence_id or "")
+        return mine < (other.calendar, other.uid, other.recurrence_id or "")
 
     @property
     def identity(self) -> Identity:

@@ -45,9 +45,7 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
         value = f"{rival.key.calendar.account} cannot be seen"
         looking.at("ranks lower", None, "keep", value)
         return looking.verdict(None, f"the clash lies in {value}", wake=(start,))
-    shown = (
-        f"{rival.title or 'a meeting'} in {rival.key.calendar.account} at {rival.start.isoformat()} is kept"
-    )
+    shown = f"{rival.title or 'a meeting'} in {rival.key.calendar.account} at {rival.start.isoformat()}"
     looking.at("ranks lower", True, "keep", shown, rival.observed_at)
     return looking.verdict(
         True,

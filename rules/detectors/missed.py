@@ -15,13 +15,16 @@ _BLAME = {"attendee": Held.MISSED_BY_ATTENDEE, "me": Held.MISSED_BY_ME}
 PRESUMED = "presumed"
 """Tone of a finding that rests on silence, not on evidence."""
 
+BY_ME = "by_me"
+"""Tone of a finding that is the owner's own fault."""
+
 
 def judge(occurrence: Occurrence, when: Missed, view: View, now: datetime) -> Verdict:
     """Who was missing, by evidence or, where the owner asked for it, by presumption."""
     looking = Looking(occurrence)
     settled = occurrence.end_utc + when.settle.delta
     over = now >= settled
-    if not looking.at(f"ended {when.settle} ago", over, "DTEND", occurrence.end.isoformat()):
+    if not looking.at(f"over for {when.settle}", over, "DTEND", occurrence.end.isoformat()):
         return looking.verdict(False, wake=(settled,))
     other = view.replacement(occurrence, since=occurrence.start_utc)
     if other is not None:
@@ -43,9 +46,13 @@ def _by_evidence(
     value = f"{evidence.held.value} ({evidence.source})"
     holds = evidence.held is _BLAME[when.by]
     looking.at(f"missed by {when.by}", holds, "attendance", value, evidence.at)
-    who = "I" if when.by == "me" else "the other side"
+    mine = when.by == "me"
+    who = "I" if mine else "the other side"
     return looking.verdict(
-        holds, f"{who} missed it, says {evidence.source}", people=(one.address for one in people)
+        holds,
+        f"{who} missed it, says {evidence.source}",
+        people=(one.address for one in people),
+        tone=BY_ME if mine else "",
     )
 
 

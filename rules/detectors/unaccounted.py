@@ -15,7 +15,7 @@ def judge(occurrence: Occurrence, when: Unaccounted, view: View, now: datetime) 
     looking = Looking(occurrence)
     settled = occurrence.end_utc + when.settle.delta
     over = now >= settled
-    if not looking.at(f"ended {when.settle} ago", over, "DTEND", occurrence.end.isoformat()):
+    if not looking.at(f"over for {when.settle}", over, "DTEND", occurrence.end.isoformat()):
         return looking.verdict(False, wake=(settled,))
     evidence = view.attendance(occurrence)
     if evidence is not None and evidence.held is not Held.UNKNOWN:

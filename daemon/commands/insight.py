@@ -1,0 +1,386 @@
+"""Looking: ``plan``, ``explain``, ``status``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from connectors.base import Rejected
+from daemon import wiring
+from daemon.commands.context import (
+    clock,
+    console,
+    local,
+    opened,
+    print_json,
+    rehearsal_store,
+    settings_of,
+)
+from daemon.commands.queue import readable
+from daemon.commands.work import find_meetings
+from daemon.config import Settings
+from daemon.decide import Decider
+from daemon.exits import SIGN_IN_NEEDED, TEMPORARY, WOULD_SEND
+from daemon.foresight import Foresight, foresee
+from daemon.mail import Mail
+from daemon.office import Office, stale_after
+from daemon.store import agenda, calendars, deliveries
+from daemon.store.engine import Store
+from rules.explain import RuleTrace
+from rules.explain import explain as trace_of
+from rules.model import Intent, Occurrence
+from rules.plan import evaluate
+
+NEXT = 20
+"""How many coming steps ``status`` looks for."""
+
+
+def _instant(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter("write it like 2026-03-02T09:00:00Z") from error
+    if at.tzinfo is None:
+        raise click.BadParameter("say its offset too, like 2026-03-02T09:00:00Z")
+    return at
+
+
+@contextmanager
+def _looking_ahead(settings: Settings) -> Iterator[Office]:
+    """An office around a throw-away copy of the store."""
+    with rehearsal_store(settings) as store:
+        office = Office(settings, store, clock)
+        try:
+            yield office
+        finally:
+            office.close()
+
+
+@click.command()
+@click.option("--at", callback=_instant, metavar="TIME", help="As if it were this time (RFC 3339).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--show", is_flag=True, help="Print the exact mails.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when something would be sent.")
+@click.pass_context
+def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, detailed_exitcode: bool) -> None:
+    """Poll, and print what would be sent now and what is next. Sends and stores nothing."""
+    _, settings = settings_of(ctx)
+    with _looking_ahead(settings) as office:
+        found = foresee(office, at)
+        mails = {one.intent_key: _written(office, one, found.now) for one in found.intents}
+    if as_json:
+        print_json(_as_dict(found, mails, show=show))
+    else:
+        _print_plan(found, mails if show else {}, settings)
+    kinds = {trouble.kind for trouble in found.troubles} - {"unreadable"}
+    if kinds:
+        ctx.exit(SIGN_IN_NEEDED if "sign-in needed" in kinds else TEMPORARY)
+    ctx.exit(WOULD_SEND if detailed_exitcode and found.intents else 0)
+
+
+Written = Mail | Rejected
+
+
+def _written(office: Office, intent: Intent, now: datetime) -> Written:
+    try:
+        return office.scribe.write(intent, now)
+    except Rejected as error:
+        return error
+
+
+def _words(mail: Written) -> str:
+    return readable(mail.raw) if isinstance(mail, Mail) else f"It cannot be written: {mail}"
+
+
+def _as_dict(found: Foresight, mails: dict[str, Written], *, show: bool) -> dict[str, object]:
+    problems = [
+        {"account": one.account, "kind": one.kind, "message": one.message, "calendar": one.calendar}
+        for one in found.troubles
+    ]
+    problems += [
+        {
+            "account": one.key.calendar.account,
+            "kind": "withheld",
+            "message": f"{one.rule}/{one.step} to {one.to} about {one.key.uid}: {one.why}",
+            "calendar": "",
+        }
+        for one in found.withheld
+    ]
+    return {
+        "now": found.now,
+        "intents": [_intent(one, mails[one.intent_key], show=show) for one in found.intents],
+        "held": [_intent(one, None, show=False) for one in found.held],
+        "upcoming": [
+            {
+                "at": one.at,
+                "rule": one.rule,
+                "step": one.step,
+                "uid": one.key.uid,
+                "recurrence_id": one.key.recurrence_id,
+                "account": one.key.calendar.account,
+                "to": one.to,
+            }
+            for one in found.upcoming
+        ],
+        "problems": problems,
+    }
+
+
+def _intent(one: Intent, mail: Written | None, *, show: bool) -> dict[str, object]:
+    shown = {"mail": _words(mail)} if mail is not None and show else {}
+    return shown | {
+        "rule": one.rule,
+        "step": one.step,
+        "do": one.do,
+        "mode": one.mode,
+        "account": one.key.calendar.account,
+        "calendar": one.key.calendar.id,
+        "uid": one.key.uid,
+        "recurrence_id": one.key.recurrence_id,
+        "start": one.start,
+        "to": one.to,
+        "subject": mail.subject if isinstance(mail, Mail) else "",
+        "reason": one.reason,
+        "until": one.until,
+    }
+
+
+def _print_plan(found: Foresight, mails: dict[str, Written], settings: Settings) -> None:
+    zone, out = settings.owner.zone, console()
+    out.print(Text(f"{local(found.now, zone)} {zone}", style="bold"))
+    for trouble in found.troubles:
+        out.print(Text(f"! {trouble.account}: {trouble.message}", style="red"))
+    out.print(Text("Would be sent now", style="bold") if found.intents else "Nothing would be sent now")
+    for one in found.intents:
+        out.print(Text(f"  {one.rule}/{one.step}: {one.do} to {one.to} ({one.reason})"))
+        if one.intent_key in mails:
+            out.print(Text("\n".join("    │ " + line for line in _words(mails[one.intent_key]).splitlines())))
+    for one in found.held:
+        out.print(Text(f"  would wait for your word: {one.rule}/{one.step}: {one.do} to {one.to}"))
+    for held in found.withheld:
+        out.print(Text(f"  withheld: {held.rule}/{held.step} to {held.to}: {held.why}", style="dim"))
+    if found.upcoming:
+        out.print(Text("Next, if nothing changes", style="bold"))
+    for coming in found.upcoming[:NEXT]:
+        what = f"{coming.rule}/{coming.step} to {coming.to} about {coming.key.uid}"
+        out.print(Text(f"  {local(coming.at, zone)}  {what}"))
+
+
+@click.command()
+@click.argument("event")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def explain(ctx: click.Context, event: str, as_json: bool) -> None:
+    """Say what every rule makes of a meeting. EVENT is a UID, UID/RECURRENCE-ID or part of a title."""
+    _, settings = settings_of(ctx)
+    now = clock.now()
+    if settings.state.exists():
+        with opened(settings) as store:
+            one, traces = _explained(store, settings, event, now)
+    else:
+        with _looking_ahead(settings) as office:
+            office.poll_all()
+            one, traces = _explained(office.store, settings, event, office.clock.now())
+    if as_json:
+        print_json(_explanation(one, traces))
+    else:
+        _print_explanation(one, traces, settings, now)
+
+
+def _explained(
+    store: Store, settings: Settings, event: str, now: datetime
+) -> tuple[Occurrence, tuple[RuleTrace, ...]]:
+    decider = Decider(store, settings)
+    with store.read() as conn:
+        found = find_meetings(agenda.find(conn, event), event)
+        ahead = [one for one in found if one.end_utc > now]
+        one = ahead[0] if ahead else found[-1]
+        if len({other.key.uid for other in found}) > 1:
+            others = ", ".join(sorted({other.key.uid for other in found} - {one.key.uid})[:5])
+            click.echo(f"rebookd: '{event}' also fits {others}", err=True)
+        seen = decider.snapshot(conn, [one], now)
+    return one, trace_of(seen, settings.policy, one, now)
+
+
+def _explanation(one: Occurrence, traces: tuple[RuleTrace, ...]) -> dict[str, object]:
+    return {
+        "uid": one.key.uid,
+        "recurrence_id": one.key.recurrence_id,
+        "account": one.key.calendar.account,
+        "title": one.title,
+        "start": one.start,
+        "observed_at": one.observed_at,
+        "rules": [
+            {
+                "rule": trace.rule,
+                "outcome": trace.outcome,
+                "reason": trace.reason,
+                "because": [
+                    {
+                        "predicate": look.predicate,
+                        "holds": look.holds,
+                        "field": look.field,
+                        "value": look.value,
+                        "observed_at": look.observed_at,
+                    }
+                    for look in trace.because
+                ],
+                "steps": [
+                    {
+                        "step": step.step,
+                        "do": step.do,
+                        "to": step.to,
+                        "at": step.due,
+                        "until": step.until,
+                        "stage": step.stage,
+                        "why": step.why,
+                    }
+                    for step in trace.steps
+                ],
+                "next_at": trace.next_at,
+            }
+            for trace in traces
+        ],
+    }
+
+
+_SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
+
+
+def _print_explanation(
+    one: Occurrence, traces: tuple[RuleTrace, ...], settings: Settings, now: datetime
+) -> None:
+    zone, out = settings.owner.zone, console()
+    out.print(Text(f"{one.title or '(no title)'}  {local(one.start, zone)} {zone}", style="bold"))
+    age = f", read {_age(one.observed_at, now)} ago" if one.observed_at else ""
+    out.print(Text(f"{one.identity} in {one.key.calendar.account}{age}"))
+    for trace in traces:
+        out.print()
+        line = f"{trace.rule}: {trace.outcome.replace('_', ' ')}" + (
+            f" — {trace.reason}" if trace.reason else ""
+        )
+        out.print(Text(line, style="bold"))
+        for look in trace.because:
+            sign, style = _SIGNS[look.holds]
+            old = f", {_age(look.observed_at, now)} old" if look.observed_at else ""
+            out.print(
+                Text(f"  {sign} {look.predicate}", style=style), Text(f"  {look.field}: {look.value}{old}")
+            )
+        for step in trace.steps:
+            span = f"{local(step.due, zone)} to {local(step.until, zone)}"
+            why = f" ({step.why})" if step.why else ""
+            out.print(Text(f"  → {step.step}: {step.do} to {step.to}, {span}: {step.stage}{why}"))
+        if trace.next_at is not None:
+            out.print(Text(f"  looked at again {local(trace.next_at, zone)}", style="dim"))
+
+
+def _age(at: datetime | None, now: datetime) -> str:
+    seconds = int((now - at).total_seconds()) if at else 0
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{max(seconds, 0)}s"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """Show how fresh each calendar is, what waits in the outbox, and what happens next."""
+    _, settings = settings_of(ctx)
+    if not settings.state.exists():
+        found: dict[str, object] = {
+            "accounts": [_account(settings, name, None, []) for name in settings.accounts],
+            "outbox": {},
+            "next": [],
+        }
+    else:
+        with opened(settings) as store:
+            found = _status(store, settings)
+    if as_json:
+        print_json(found)
+        return
+    _print_status(found, settings)
+
+
+def _status(store: Store, settings: Settings) -> dict[str, object]:
+    now = clock.now()
+    decider = Decider(store, settings)
+    with store.read() as conn:
+        rows = calendars.accounts(conn)
+        every = calendars.calendars(conn)
+        counts = deliveries.counts(conn)
+        seen = decider.snapshot(conn, agenda.soonest(conn, NEXT), now)
+    coming = evaluate(seen, settings.policy, now).upcoming[:NEXT]
+    titles = {one.key: one.title or one.key.uid for one in seen.subjects}
+    return {
+        "accounts": [
+            _account(settings, name, rows.get(name), [row for row in every if row.ref.account == name])
+            for name in settings.accounts
+        ],
+        "outbox": {state.value: count for state, count in counts.items()},
+        "next": [
+            {
+                "at": one.at,
+                "what": f"{one.rule}/{one.step} to {one.to} about {titles[one.key]}",
+                "uid": one.key.uid,
+            }
+            for one in coming
+        ],
+    }
+
+
+def _account(
+    settings: Settings, name: str, row: calendars.AccountRow | None, every: list[calendars.CalendarRow]
+) -> dict[str, object]:
+    now = clock.now()
+    patience = stale_after(settings.accounts[name].poll_every.delta)
+    if row is None or row.seen_at is None:
+        state = "failing" if row and row.error else "never read"
+    elif row.error_kind == "sign-in needed":
+        state = row.error_kind
+    elif now - row.seen_at >= patience:
+        state = "blind"
+    else:
+        state = "failing" if row.error else "ok"
+    return {
+        "name": name,
+        "kind": wiring.kind(settings.accounts[name]),
+        "state": state,
+        "last_ok": row.seen_at if row else None,
+        "calendars": [
+            {
+                "name": one.name,
+                "id": one.ref.id,
+                "events": one.events,
+                "last_ok": one.seen_at,
+                "fresh": now - one.seen_at < patience,
+            }
+            for one in every
+        ],
+        "error": row.error if row else "",
+    }
+
+
+def _print_status(found: dict[str, object], settings: Settings) -> None:
+    zone, out = settings.owner.zone, console()
+    table = Table("account", "state", "calendar", "events", "last read", box=None, header_style="bold")
+    for account in found["accounts"]:  # type: ignore[attr-defined]
+        cells = account["calendars"] or [{"name": "", "events": "", "last_ok": account["last_ok"]}]
+        for one in cells:
+            last = local(one["last_ok"], zone) if one["last_ok"] else "never"
+            table.add_row(account["name"], account["state"], Text(str(one["name"])), str(one["events"]), last)
+        if account["error"]:
+            table.add_row("", Text(account["error"], style="red"))
+    out.print(table)
+    outbox = ", ".join(f"{count} {state}" for state, count in found["outbox"].items())  # type: ignore[attr-defined]
+    out.print(f"outbox: {outbox or 'empty'}")
+    for one in found["next"]:  # type: ignore[attr-defined]
+        out.print(Text(f"{local(one['at'], zone)}  {one['what']}"))

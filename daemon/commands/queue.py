@@ -1,0 +1,159 @@
+"""The mail queue: ``outbox list``, ``show``, ``approve``, ``retry``, ``cancel``."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import sys
+from collections.abc import Callable
+from datetime import datetime
+
+import click
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection
+
+from daemon.commands.context import clock, console, local, opened, print_json, settings_of
+from daemon.exits import Failure
+from daemon.store import deliveries
+from daemon.store.deliveries import Delivery
+from rules.delivery import ForbiddenMove, State
+
+
+@click.group()
+def outbox() -> None:
+    """Look at the mail queue, and have your say."""
+
+
+@outbox.command("list")
+@click.option(
+    "--state", type=click.Choice([state.value for state in State]), help="Only those in this state."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def list_(ctx: click.Context, state: str | None, as_json: bool) -> None:
+    """List the queue, oldest first."""
+    _, settings = settings_of(ctx)
+    rows: list[Delivery] = []
+    if settings.state.exists():
+        with opened(settings) as store, store.read() as conn:
+            rows = deliveries.list_(conn, State(state) if state else None)
+    if as_json:
+        print_json([as_dict(row) for row in rows])
+        return
+    table = Table(
+        "id", "state", "rule", "step", "to", "subject", "when", "why", box=None, header_style="bold"
+    )
+    for row in rows:
+        when = local(row.sent_at or row.changed_at, settings.owner.zone)
+        cells = (row.id, row.state.value, row.rule, row.step, row.to, row.subject, when, row.error)
+        table.add_row(*(Text(_plain(str(cell))) for cell in cells))
+    console().print(table if rows else "The outbox is empty")
+
+
+def as_dict(row: Delivery) -> dict[str, object]:
+    """The shape of ``outbox list --json``."""
+    return {
+        "id": row.id,
+        "state": row.state.value,
+        "rule": row.rule,
+        "step": row.step,
+        "do": row.do,
+        "uid": row.key.uid if row.key else "",
+        "recurrence_id": row.key.recurrence_id if row.key else None,
+        "account": row.key.calendar.account if row.key else "",
+        "to": row.to,
+        "subject": row.subject,
+        "message_id": row.message_id,
+        "attempts": row.attempts,
+        "error": row.error,
+        "reason": row.reason,
+        "created_at": row.created_at,
+        "until": row.until,
+        "sent_at": row.sent_at,
+    }
+
+
+@outbox.command()
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--raw", is_flag=True, help="The message exactly as it went to the server.")
+@click.pass_context
+def show(ctx: click.Context, id_: int, raw: bool) -> None:
+    """Show one message: what became of it, and its words."""
+    _, settings = settings_of(ctx)
+    with opened(settings, must_exist=True) as store, store.read() as conn:
+        row = deliveries.get(conn, id_)
+    if row is None:
+        raise Failure(f"there is no message {id_}; see: rebookd outbox list")
+    if raw:
+        sys.stdout.buffer.write(row.raw or b"")
+        return
+    for name, value in as_dict(row).items():
+        if value not in {"", None}:
+            click.echo(f"{name}: {_plain(str(value))}")
+    click.echo()
+    click.echo(readable(row.raw) if row.raw else "It is written when it is about to leave.")
+
+
+def readable(raw: bytes) -> str:
+    """A message's headers that matter and its plain part."""
+    message = email.message_from_bytes(raw, policy=email.policy.default)
+    headers = [
+        f"{name}: {_plain(str(message[name]))}" for name in ("From", "To", "Subject", "Date") if message[name]
+    ]
+    body = message.get_body(("plain",))
+    text = body.get_content() if body is not None else ""
+    return "\n".join([*headers, "", text.rstrip()])
+
+
+def _plain(text: str) -> str:
+    """Text that moves no cursor."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _say(
+    ctx: click.Context, ids: list[int], act: Callable[[Connection, int, datetime], bool], word: str
+) -> None:
+    _, settings = settings_of(ctx)
+    with opened(settings, must_exist=True) as store:
+        for id_ in ids:
+            try:
+                with store.write() as conn:
+                    found = act(conn, id_, clock.now())
+            except ForbiddenMove as error:
+                raise Failure(f"message {id_} is {error.state.value}; it cannot be {word}") from error
+            if not found:
+                raise Failure(f"there is no message {id_}; see: rebookd outbox list")
+            click.echo(f"message {id_} {word}")
+
+
+@outbox.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1, type=int)
+@click.option("--all", "all_", is_flag=True, help="Everything that is held.")
+@click.pass_context
+def approve(ctx: click.Context, ids: tuple[int, ...], all_: bool) -> None:
+    """Let held messages go."""
+    chosen = list(ids)
+    if all_:
+        _, settings = settings_of(ctx)
+        with opened(settings, must_exist=True) as store, store.read() as conn:
+            chosen = [row.id for row in deliveries.list_(conn, State.HELD)]
+    if not chosen:
+        raise Failure("nothing is held" if all_ else "name a message, or use --all")
+    _say(ctx, chosen, deliveries.approve, "approved")
+
+
+@outbox.command()
+@click.argument("id_", metavar="ID", type=int)
+@click.pass_context
+def retry(ctx: click.Context, id_: int) -> None:
+    """Send a refused, unknown, lapsed or held message after all."""
+    _say(ctx, [id_], deliveries.retry, "queued again")
+
+
+@outbox.command()
+@click.argument("id_", metavar="ID", type=int)
+@click.pass_context
+def cancel(ctx: click.Context, id_: int) -> None:
+    """Never send a waiting message."""
+    _say(ctx, [id_], deliveries.cancel, "cancelled")

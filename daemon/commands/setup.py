@@ -1,0 +1,183 @@
+"""Setting up: ``init``, ``check``, ``calendars``, ``schema``."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from connectors.base import CalendarInfo, ConnectorError, NeedsLogin, Retryable
+from daemon import wiring
+from daemon.commands.context import print_json, settings_of
+from daemon.compose import TemplateError, check_template
+from daemon.config import Settings, find_config, load
+from daemon.exits import FAILED, INVALID_CONFIGURATION, SIGN_IN_NEEDED, TEMPORARY, Failure
+from daemon.file_schema import schema as schema_of
+from daemon.problems import ConfigProblems, Problem
+from daemon.scribe import templates_dir
+
+KINDS: tuple[Literal["config", "rules"], ...] = ("config", "rules")
+STARTER = ("config.yaml", "rules.yaml", "rules.test.yaml")
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite files that are already there.")
+def init(folder: Path, force: bool) -> None:
+    """Write a commented config.yaml, rules.yaml and rules.test.yaml."""
+    there = [name for name in STARTER if (folder / name).exists()]
+    if there and not force:
+        raise Failure(f"{folder / there[0]} is already there; use --force to overwrite it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in STARTER:
+        text = resources.files("daemon").joinpath("init", name).read_text(encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
+        click.echo(folder / name)
+    for name in KINDS:
+        (folder / f"{name}.schema.json").write_text(
+            json.dumps(schema_of(name), indent=2) + "\n", encoding="utf-8"
+        )
+    click.echo("Fill in your calendar and mail server, then: rebookd check --online", err=True)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print {ok, errors} as JSON.")
+@click.option("--online", is_flag=True, help="Also reach every account and the mail server.")
+@click.pass_context
+def check(ctx: click.Context, as_json: bool, online: bool) -> None:
+    """Validate configuration and rules, every mistake at once."""
+    try:
+        path = find_config(ctx.find_root().obj)
+        settings = load(path)
+        _check_templates(settings)
+    except ConfigProblems as problems:
+        if as_json:
+            print_json({"ok": False, "errors": [problem.as_dict() for problem in problems.problems]})
+            ctx.exit(INVALID_CONFIGURATION)
+        raise
+    failures = _reach(settings, quiet=as_json) if online else []
+    if as_json:
+        errors = [
+            {"file": str(path), "line": 0, "column": 0, "message": f"{where}: {error}", "help": ""}
+            for where, error in failures
+        ]
+        print_json({"ok": not failures, "errors": errors, "cautions": settings.cautions()})
+    else:
+        for caution in settings.cautions():
+            click.echo(f"caution: {caution}", err=True)
+        if not failures:
+            rules = len(settings.policy.rules)
+            click.echo(
+                f"{path} and its {rules} rules are fine" + (", and everything answers" if online else "")
+            )
+    ctx.exit(_exit_code(failures))
+
+
+def _check_templates(settings: Settings) -> None:
+    """A rule that names a template of the owner's must find it, and it must be usable."""
+    folder = templates_dir(settings)
+    problems = []
+    for rule in settings.policy.rules:
+        for step in rule.then:
+            if step.template is None:
+                continue
+            try:
+                check_template(step.template, step.do.value, folder)
+            except TemplateError as error:
+                problems.append(
+                    Problem(
+                        file=str(error.path),
+                        line=error.line,
+                        column=1,
+                        message=error.sentence,
+                        help=f"rule {rule.name}, step {step.step} uses this template",
+                    )
+                )
+    if problems:
+        raise ConfigProblems(problems)
+
+
+def _reach(settings: Settings, *, quiet: bool) -> list[tuple[str, ConnectorError]]:
+    """Try every account and the mail server; what failed."""
+    failures: list[tuple[str, ConnectorError]] = []
+
+    def say(line: str) -> None:
+        if not quiet:
+            click.echo(line, err=line.startswith("✗"))
+
+    for name in settings.accounts:
+        try:
+            found = _calendars_of(settings, name)
+        except ConnectorError as error:
+            failures.append((name, error))
+            say(f"✗ {name}: {error}")
+        else:
+            say(f"✓ {name}: {', '.join(info.name for info in found) or 'no calendars'}")
+    try:
+        wiring.mailer(settings).check()
+    except ConnectorError as error:
+        failures.append(("mail", error))
+        say(f"✗ mail: {error}")
+    else:
+        say(f"✓ mail: {settings.config.mail.smtp.host} takes mail from {settings.config.mail.sender.address}")
+    return failures
+
+
+def _calendars_of(settings: Settings, name: str) -> list[CalendarInfo]:
+    connector = wiring.connector(settings, name)
+    try:
+        return list(connector.calendars())
+    finally:
+        connector.close()
+
+
+def _exit_code(failures: list[tuple[str, ConnectorError]]) -> int:
+    errors = [error for _, error in failures]
+    if not errors:
+        return 0
+    if any(isinstance(error, NeedsLogin) for error in errors):
+        return SIGN_IN_NEEDED
+    return TEMPORARY if all(isinstance(error, Retryable) for error in errors) else FAILED
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def calendars(ctx: click.Context, as_json: bool) -> None:
+    """List what each account offers."""
+    _, settings = settings_of(ctx)
+    found: list[dict[str, object]] = []
+    failures: list[tuple[str, ConnectorError]] = []
+    for name in settings.accounts:
+        try:
+            infos = _calendars_of(settings, name)
+        except ConnectorError as error:
+            failures.append((name, error))
+            click.echo(f"rebookd: {name}: {error}", err=True)
+            continue
+        found += [
+            {
+                "account": name,
+                "name": info.name,
+                "id": info.ref.id,
+                "schedules": info.capabilities.schedules,
+                "sync_token": info.capabilities.sync_token,
+            }
+            for info in infos
+        ]
+    if as_json:
+        print_json(found)
+    else:
+        for one in found:
+            click.echo(f"{one['account']}  {one['name']}  {one['id']}")
+    ctx.exit(_exit_code(failures))
+
+
+@click.command()
+@click.argument("which", type=click.Choice(["config", "rules"]))
+def schema(which: Literal["config", "rules"]) -> None:
+    """Print the JSON Schema of config.yaml or rules.yaml, for your editor."""
+    print_json(schema_of(which))

@@ -1,0 +1,168 @@
+"""Doing the work: ``run``, ``demo``, ``mark``, ``accept-shrink``."""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import datetime
+from typing import Self
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from daemon.commands.context import clock, local, opened, settings_of, watched
+from daemon.exits import FAILED, SIGN_IN_NEEDED, TEMPORARY, Failure
+from daemon.office import Office, Round
+from daemon.poll import PollReport
+from daemon.poll import Progress as Tell
+from daemon.rehearse import MARKS
+from daemon.store import agenda, attendance, calendars
+from daemon.store.lock import lock
+from rules.model import Occurrence, OccurrenceKey
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="One round of poll, decide and send, then exit.")
+@click.pass_context
+def run(ctx: click.Context, once: bool) -> None:
+    """Run the daemon."""
+    path, settings = settings_of(ctx)
+    with lock(settings.state), opened(settings) as store:
+        if not once:
+            from daemon.loop import Daemon  # noqa: PLC0415 - a round needs no loop
+
+            Daemon(path, settings, store, clock).run()
+            return
+        office = Office(settings, store, clock)
+        try:
+            office.start()
+            with _Bars() as bars:
+                done = office.round(bars.tell)
+        finally:
+            office.close()
+    _summarise(done)
+    ctx.exit(_exit_code(done.polls))
+
+
+class _Bars:
+    """A progress bar for each calendar that takes long, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            transient=True,
+            disable=not watched(),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    @property
+    def tell(self) -> Tell | None:
+        """What pollers report to; None where nobody watches."""
+        return None if self._progress.disable else self._tell
+
+    def _tell(self, calendar: str, done: int, total: int) -> None:
+        if calendar not in self._tasks:
+            self._tasks[calendar] = self._progress.add_task(f"reading {calendar}", total=total)
+        self._progress.update(self._tasks[calendar], completed=done, total=total)
+
+
+def _summarise(done: Round) -> None:
+    """One line on standard output for people and cron mails."""
+    parts = [f"{len(done.polls)} accounts polled", f"{done.decided.judged} meetings judged"]
+    if done.sent is not None:
+        parts += [f"{count} {state}" for state, count in sorted(done.sent.counts.items())]
+    click.echo(", ".join(parts))
+    for report in done.polls:
+        for trouble in report.troubles:
+            click.echo(f"rebookd: {trouble.account}: {trouble.message}", err=True)
+
+
+def _exit_code(polls: list[PollReport]) -> int:
+    kinds = {trouble.kind for report in polls for trouble in report.troubles}
+    if not kinds:
+        return 0
+    if "sign-in needed" in kinds:
+        return SIGN_IN_NEEDED
+    return FAILED if "error" in kinds else TEMPORARY
+
+
+@click.command()
+@click.argument("event")
+@click.argument("held", metavar="held|missed|missed-by-me", type=click.Choice(list(MARKS)))
+@click.pass_context
+def mark(ctx: click.Context, event: str, held: str) -> None:
+    """Say what became of a meeting. EVENT is a UID, UID/RECURRENCE-ID, or part of a title."""
+    _, settings = settings_of(ctx)
+    now = clock.now()
+    with opened(settings, must_exist=True) as store, store.write() as conn:
+        found = begun(find_meetings(agenda.find(conn, event), event), event, now)
+        attendance.mark(conn, found.identity, MARKS[held], "the owner's word", now)
+        agenda.wake(conn, [one.key for one in agenda.copies(conn, [found.key])], now)
+    when = local(found.start, settings.owner.zone)
+    click.echo(f"{found.title or found.key.uid} of {when} is marked {held}")
+
+
+def begun(found: list[Occurrence], event: str, now: datetime) -> Occurrence:
+    """The one meeting that is meant: of a series the instance that began last. Raises Failure."""
+    begun_ = [one for one in found if one.start_utc <= now]
+    if not begun_:
+        raise Failure(f"'{event}' has not begun yet: it starts {found[0].start.isoformat()}")
+    uids = sorted({one.key.uid for one in begun_})
+    if len(uids) > 1:
+        listed = "\n".join(
+            f"  {one.start:%Y-%m-%d %H:%M}  {one.title}  {one.identity}" for one in begun_[-10:]
+        )
+        raise Failure(f"'{event}' fits several meetings; name one by its UID:\n{listed}")
+    return max(begun_, key=lambda one: one.start_utc)
+
+
+def find_meetings(found: list[Occurrence], event: str) -> list[Occurrence]:
+    """What was found, one copy of each meeting, in order of time. Raises Failure when nothing was."""
+    if not found:
+        raise Failure(f"no meeting is called '{event}'; give its UID or part of its title")
+    one_each: dict[object, Occurrence] = {}
+    for one in sorted(found, key=lambda one: (one.start_utc, _order(one.key))):
+        one_each.setdefault(one.identity, one)
+    return list(one_each.values())
+
+
+def _order(key: OccurrenceKey) -> tuple[str, str]:
+    return key.calendar.account, key.calendar.id
+
+
+@click.command("accept-shrink")
+@click.argument("account")
+@click.pass_context
+def accept_shrink(ctx: click.Context, account: str) -> None:
+    """Believe a calendar that suddenly holds far less than before."""
+    _, settings = settings_of(ctx)
+    if account not in settings.accounts:
+        raise Failure(f"no account is called '{account}'; there are {', '.join(settings.accounts)}")
+    with opened(settings, must_exist=True) as store, store.write() as conn:
+        names = {row.ref: row.name for row in calendars.calendars(conn, account)}
+        accepted = calendars.accept_shrink(conn, account)
+    if not accepted:
+        raise Failure(f"nothing in {account} is in doubt")
+    click.echo(f"The next poll believes {', '.join(names[ref] for ref in accepted)} as it is then")
+
+
+@click.command()
+@click.option("--keep", metavar="DIR", help="Keep the mails and the calendar in this folder.")
+def demo(keep: str | None) -> None:
+    """Play one scripted day on loopback: three clients, three meetings in trouble, every mail shown."""
+    missing = [name for name in ("radicale", "aiosmtpd") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Failure(
+            f"the demo needs {' and '.join(missing)}: pip install 'rebookd[demo]', or run make demo"
+        )
+    from daemon.demo.play import play  # noqa: PLC0415 - its servers are an extra
+
+    click.get_current_context().exit(play(keep))

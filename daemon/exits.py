@@ -1,0 +1,43 @@
+"""Exit codes, and the sentence that goes with each failure."""
+
+from __future__ import annotations
+
+import traceback
+
+import click
+
+DONE = 0
+FAILED = 1
+INVALID_CONFIGURATION = 3
+SIGN_IN_NEEDED = 4
+TEMPORARY = 5
+WOULD_SEND = 10
+
+
+class Failure(click.ClickException):
+    """Something the user asked for cannot be done; the message says what to do instead."""
+
+    exit_code = FAILED
+
+
+def explain_failure(error: Exception, *, verbose: bool = False) -> int:
+    """Say on standard error what went wrong, and give the exit code."""
+    from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable  # noqa: PLC0415
+    from daemon.problems import ConfigProblems  # noqa: PLC0415 - both only when something failed
+    from daemon.store.errors import StoreError  # noqa: PLC0415
+
+    if isinstance(error, ConfigProblems):
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        return INVALID_CONFIGURATION
+    if isinstance(error, ConnectorError | StoreError):
+        click.echo(f"rebookd: {error}", err=True)
+        if isinstance(error, NeedsLogin):
+            return SIGN_IN_NEEDED
+        return TEMPORARY if isinstance(error, Retryable | LimitExceeded) else FAILED
+    if verbose:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    said = " ".join(str(error).split()) or type(error).__name__
+    click.echo(f"rebookd: this should not have happened: {type(error).__name__}: {said}", err=True)
+    click.echo("rebookd: run it again with -v before the command for the details.", err=True)
+    return FAILED

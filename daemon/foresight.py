@@ -1,0 +1,72 @@
+"""What would be sent now and what is next, worked out on a copy of the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from daemon import horizon
+from daemon.office import Office
+from daemon.poll import Trouble
+from daemon.store import agenda, deliveries
+from rules.delivery import State
+from rules.model import Account, Intent, Snapshot, Upcoming, Withheld
+from rules.plan import evaluate
+from rules.policy import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """The answer of ``rebookd plan``. ``held`` wait for the owner's word before they leave."""
+
+    now: datetime
+    intents: tuple[Intent, ...]
+    held: tuple[Intent, ...]
+    upcoming: tuple[Upcoming, ...]
+    withheld: tuple[Withheld, ...]
+    troubles: tuple[Trouble, ...]
+
+
+def foresee(office: Office, at: datetime | None = None) -> Foresight:
+    """Poll into the office's store (a copy!) and evaluate everything, now or at another time.
+
+    At another time every account is taken as just read, and what is queued by then as left.
+    """
+    now = office.clock.now()
+    reports = office.poll_all()
+    troubles = [trouble for report in reports for trouble in report.troubles]
+    troubles += [
+        Trouble(account=report.account, kind="unreadable", message=resource.broken, calendar=info.name)
+        for report in reports
+        for info, resource in report.broken
+    ]
+    then = at or now
+    span = horizon.window(then)
+    with office.store.read() as conn:
+        subjects = agenda.between(conn, span.start, span.end)
+        seen = office.decider.snapshot(conn, subjects, then)
+        waiting = [*deliveries.list_(conn, State.PENDING), *deliveries.list_(conn, State.RETRYING)]
+    if at is not None:
+        seen = _as_seen_at(seen, then)
+    plan = evaluate(seen, office.decider.policy, then)
+    queued = [one.intent for one in waiting if one.key is not None and one.due <= then < one.until]
+    auto = [one for one in plan.intents if one.mode == Mode.AUTO]
+    return Foresight(
+        now=then,
+        intents=tuple(sorted([*queued, *auto], key=lambda one: (one.due, one.intent_key))),
+        held=tuple(one for one in plan.intents if one.mode != Mode.AUTO),
+        upcoming=plan.upcoming,
+        withheld=plan.withheld,
+        troubles=tuple(troubles),
+    )
+
+
+def _as_seen_at(seen: Snapshot, then: datetime) -> Snapshot:
+    def fresh(account: Account) -> Account:
+        return account if account.seen_at is None else replace(account, seen_at=then)
+
+    return replace(
+        seen,
+        accounts={name: fresh(account) for name, account in seen.accounts.items()},
+        calendars={ref: replace(one, seen_at=then) for ref, one in seen.calendars.items()},
+    )

@@ -1,0 +1,52 @@
+"""The iTIP part of a mail, where it helps (RFC 5546, RFC 6047)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from connectors.base import ConnectorError
+from connectors.ical_write import itip_counter, itip_request
+from daemon.store import calendars
+from rules.model import Intent, Interval, Occurrence, Owner
+from rules.people import organized_by_me
+from rules.policy import Do
+
+
+def calendar_part(
+    conn: Connection,
+    intent: Intent,
+    occurrence: Occurrence,
+    owner: Owner,
+    *,
+    slots: tuple[Interval, ...],
+    now: datetime,
+) -> tuple[str, str] | None:
+    """(method, iCalendar text), or None where words alone do.
+
+    ``confirm`` sends my invitation again, unless the server schedules by itself and has delivered it
+    (RFC 6638). ``reschedule`` of somebody else's meeting proposes the first offered time to its
+    organiser; the meeting stays as it is.
+    """
+    if now >= occurrence.start_utc:
+        return None
+    ref, recurrence_id = occurrence.key.calendar, occurrence.key.recurrence_id
+    resource = calendars.resource(conn, ref, occurrence.href)
+    if resource is None:
+        return None
+    me = next((one.address for one in occurrence.attendees if one.address in owner.addresses), None)
+    try:
+        if intent.do == Do.CONFIRM and organized_by_me(occurrence, owner):
+            rows = {row.ref: row for row in calendars.calendars(conn, ref.account)}
+            if rows[ref].schedules:
+                return None
+            return "REQUEST", itip_request(resource.raw, recurrence_id, now=now, home_zone=owner.zone)
+        if intent.do == Do.RESCHEDULE and intent.to == occurrence.organizer and slots and me:
+            first = slots[0]
+            return "COUNTER", itip_counter(
+                resource.raw, recurrence_id, first.start, first.end, me, now=now, home_zone=owner.zone
+            )
+    except ConnectorError:
+        return None  # an event too odd to quote is still asked about
+    return None

@@ -1,0 +1,88 @@
+"""What rebookd tells its owner about itself: once per trouble, in plain words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from daemon.poll import PollReport
+from daemon.store import calendars, deliveries
+from rules.hours import zone
+from rules.model import Owner
+
+AT_ONCE = frozenset({"sign-in needed", "shrunk"})
+"""Troubles that do not mend themselves; any other is told when it happens twice in a row."""
+
+PATIENCE = 2
+
+KEEP_TRYING = timedelta(days=2)
+"""How long a notice may wait for the mail server."""
+
+
+def tell_of_poll(conn: Connection, report: PollReport, owner: Owner, now: datetime) -> None:
+    """Queue what the owner must know of one account's poll at ``now`` (UTC)."""
+    row = calendars.accounts(conn).get(report.account)
+    if report.troubles and row is not None and row.error_since is not None:
+        first = report.troubles[0]
+        if first.kind in AT_ONCE or row.failures >= PATIENCE:
+            since = row.seen_at or row.error_since
+            _tell(
+                conn,
+                owner,
+                now,
+                kind="unseen",
+                about=f"{report.account}/{first.kind}/{row.error_since.isoformat()}",
+                subject=f"I cannot see {report.account} since {_clock(since, owner, now)}",
+                body=_unseen(report, since, owner, now),
+            )
+    for info, resource in report.broken:
+        _tell(
+            conn,
+            owner,
+            now,
+            kind="unreadable",
+            about=f"{resource.href}/{resource.etag}",
+            subject=f"An event in {info.name} cannot be read",
+            body=(
+                f"An event in the calendar {info.name} of {report.account} cannot be read in full:\n\n"
+                f"    {resource.broken}\n    {resource.href}\n\n"
+                "Whatever could be read of it is watched; the rest causes no mail. Please mend it in your "
+                "calendar app."
+            ),
+        )
+
+
+def _unseen(report: PollReport, since: datetime, owner: Owner, now: datetime) -> str:
+    troubles = "\n".join(
+        f"    {trouble.calendar + ': ' if trouble.calendar else ''}{trouble.message}"
+        for trouble in report.troubles
+    )
+    return (
+        f"I cannot see {report.account} since {_clock(since, owner, now)}:\n\n{troubles}\n\n"
+        "Until I can, nothing is concluded from what I last saw there and nobody is written to because "
+        "of it. Your other accounts go on as usual. rebookd keeps trying; `rebookd status` shows how it goes."
+    )
+
+
+def _clock(at: datetime, owner: Owner, now: datetime) -> str:
+    """09:10 today, else with its date, in the owner's zone."""
+    home = zone(owner.zone)
+    local = at.astimezone(home)
+    same_day = local.date() == now.astimezone(home).date()
+    return local.strftime("%H:%M") if same_day else local.strftime("%Y-%m-%d %H:%M")
+
+
+def _tell(
+    conn: Connection, owner: Owner, now: datetime, *, kind: str, about: str, subject: str, body: str
+) -> None:
+    deliveries.add_notice(
+        conn,
+        kind,
+        about,
+        owner.addresses[0],
+        subject=subject,
+        body=body,
+        now=now,
+        until=now + KEEP_TRYING,
+    )

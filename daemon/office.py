@@ -1,0 +1,133 @@
+"""One configuration at work: its pollers, its decisions, its outbox, around one store."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from connectors.base import CalendarConnector
+from daemon import notices, wiring
+from daemon.clock import Clock
+from daemon.config import Settings
+from daemon.decide import Decided, Decider
+from daemon.outbox import Outbox, SendReport
+from daemon.poll import Poller, PollReport, Progress
+from daemon.recheck import Recheck
+from daemon.scribe import Scribe
+from daemon.store import agenda
+from daemon.store.engine import Store
+from daemon.store.notes import note, noted
+
+MISSED_POLLS = 3
+"""After so many intervals without a complete poll an account is blind."""
+
+AT_LEAST = timedelta(minutes=15)
+
+_RULES_NOTE = "rules fingerprint"
+
+
+def stale_after(poll_every: timedelta) -> timedelta:
+    """How long an account may go unread before nothing is concluded from it."""
+    return max(MISSED_POLLS * poll_every, AT_LEAST)
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round did."""
+
+    polls: list[PollReport] = field(default_factory=list)
+    decided: Decided = field(default_factory=Decided)
+    sent: SendReport | None = None
+
+
+class Office:
+    """Everything one configuration needs to poll, decide and send."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.decider = Decider(store, settings)
+        self.scribe = Scribe(store, settings, clock)
+        self.stopping = threading.Event()
+        self._connectors: dict[tuple[str, str], CalendarConnector] = {}
+        self.outbox = Outbox(
+            store,
+            wiring.mailer(settings),
+            clock,
+            recheck=Recheck(store, self.decider, self._connect_to_send, clock),
+            compose=self.scribe.compose,
+            guard=settings.policy.guard,
+            owner=settings.owner,
+            stopping=self.stopping.is_set,
+        )
+
+    def start(self) -> None:
+        """Take up what an earlier run left: broken-off deliveries, and rules that changed since."""
+        now = self.clock.now()
+        self.outbox.recover(now)
+        print_ = fingerprint(self.settings)
+        with self.store.write() as conn:
+            if noted(conn, _RULES_NOTE) != print_:
+                agenda.wake_all(conn, now)
+                note(conn, _RULES_NOTE, print_)
+
+    def poll(self, account: str, progress: Progress | None = None) -> PollReport:
+        """Poll one account, and queue what its owner must know of it. Call from one thread each."""
+        every = self.settings.accounts[account].poll_every.delta
+        poller = Poller(
+            self.store,
+            self._connector("poll", account),
+            self.clock,
+            kind=wiring.kind(self.settings.accounts[account]),
+            stale_after=stale_after(every),
+        )
+        report = poller.poll(progress)
+        with self.store.write() as conn:
+            notices.tell_of_poll(conn, report, self.settings.owner, self.clock.now())
+        return report
+
+    def poll_all(self, progress: Progress | None = None) -> list[PollReport]:
+        """Poll every account side by side."""
+        names = list(self.settings.accounts)
+        with ThreadPoolExecutor(max_workers=max(1, len(names)), thread_name_prefix="poll") as pool:
+            return list(pool.map(lambda name: self.poll(name, progress), names))
+
+    def decide(self) -> Decided:
+        """Judge what changed or came due."""
+        return self.decider.tick(self.clock.now(), stopping=self.stopping.is_set)
+
+    def send(self) -> SendReport:
+        """Send what is due."""
+        return self.outbox.run(self.clock.now())
+
+    def round(self, progress: Progress | None = None) -> Round:
+        """Poll, decide and send, once."""
+        return Round(polls=self.poll_all(progress), decided=self.decide(), sent=self.send())
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for connector in self._connectors.values():
+            connector.close()
+        self._connectors.clear()
+
+    def _connect_to_send(self, account: str) -> CalendarConnector:
+        return self._connector("send", account)
+
+    def _connector(self, use: str, account: str) -> CalendarConnector:
+        """One connector for each use, since each use has a thread of its own."""
+        key = (use, account)
+        if key not in self._connectors:
+            self._connectors[key] = wiring.connector(self.settings, account)
+        return self._connectors[key]
+
+
+def fingerprint(settings: Settings) -> str:
+    """A digest of everything the owner wrote: a change means that every meeting is judged anew."""
+    digest = hashlib.sha256()
+    for file in settings.files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,276 @@
+"""One account's poll, isolated from every other: ask what changed, believe it with care, store it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from connectors.base import (
+    CalendarConnector,
+    CalendarInfo,
+    ChangeSet,
+    ConnectorError,
+    Cursor,
+    CursorExpired,
+    Known,
+    LimitExceeded,
+    NeedsLogin,
+    Resource,
+    Retryable,
+)
+from daemon import horizon
+from daemon.clock import Clock
+from daemon.store import agenda, calendars
+from daemon.store.engine import Store
+from rules.model import CalendarRef
+
+log = structlog.get_logger()
+
+Progress = Callable[[str, int, int], None]
+
+KEPT_SHARE = 0.8
+"""A full result smaller than this share of what is stored needs a second agreeing read (P3)."""
+
+WIPED = 10
+"""So many removals at once, above the share, are doubted even when the server names each."""
+
+MISSING = "missing"
+"""The token of a calendar that was not offered once."""
+
+
+class Shrunk(ConnectorError):
+    """A calendar suddenly holds far less than before; nothing of it was believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Something wrong with an account, for the owner. ``kind`` is one word."""
+
+    account: str
+    kind: str
+    message: str
+    calendar: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class PollReport:
+    """What one poll found: how many occurrences changed, and what went wrong."""
+
+    account: str
+    calendars: int = 0
+    changed: int = 0
+    removed: int = 0
+    broken: list[tuple[CalendarInfo, Resource]] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every calendar was read."""
+        return not self.troubles
+
+
+class Poller:
+    """Polls one account into the store. Lives on that account's thread, as its connector does."""
+
+    def __init__(
+        self, store: Store, connector: CalendarConnector, clock: Clock, *, kind: str, stale_after: timedelta
+    ) -> None:
+        self.account = connector.account
+        self._store = store
+        self._connector = connector
+        self._clock = clock
+        self._kind = kind
+        self._stale_after = stale_after
+
+    def poll(self, progress: Progress | None = None) -> PollReport:
+        """Read what changed. Never raises for anything the server did."""
+        report = PollReport(account=self.account)
+        try:
+            infos = self._connector.calendars()
+            changed = self._changed(infos)
+        except ConnectorError as error:
+            self._note(report, error)
+        else:
+            report.calendars = len(infos)
+            self._forget_others(infos, report)
+            for info in infos:
+                self._poll_calendar(info, changed, report, progress)
+        self._record(report)
+        return report
+
+    def _changed(self, infos: Sequence[CalendarInfo]) -> frozenset[CalendarRef]:
+        """The calendars that need a closer look."""
+        with self._store.read() as conn:
+            rows = {row.ref: row for row in calendars.calendars(conn, self.account)}
+        cursors = {
+            info.ref: rows[info.ref].cursor
+            for info in infos
+            if info.ref in rows and rows[info.ref].shrink_seen is None
+        }
+        fresh = frozenset(info.ref for info in infos) - cursors.keys()
+        return fresh | (self._connector.changed_calendars(cursors) if cursors else frozenset())
+
+    def _poll_calendar(
+        self,
+        info: CalendarInfo,
+        changed: frozenset[CalendarRef],
+        report: PollReport,
+        progress: Progress | None,
+    ) -> None:
+        try:
+            if info.ref in changed:
+                self._take(info, report, progress)
+            else:
+                self._unchanged(info)
+            self._roll(info)
+        except ConnectorError as error:
+            self._note(report, error, info)
+
+    def _take(self, info: CalendarInfo, report: PollReport, progress: Progress | None) -> None:
+        now = self._clock.now()
+        span = horizon.window(now)
+
+        def etags() -> dict[str, str]:
+            with self._store.read() as conn:
+                return calendars.etags(conn, info.ref)
+
+        def tell(done: int, total: int) -> None:
+            if progress is not None:
+                progress(info.name, done, total)
+
+        with self._store.read() as conn:
+            cursor = calendars.cursor(conn, info.ref)
+        try:
+            changes = self._connector.poll(info.ref, span, Known(cursor=cursor, etags=etags), tell)
+        except CursorExpired:
+            log.info("cursor expired, reading in full", account=self.account, calendar=info.name)
+            try:
+                changes = self._connector.poll(info.ref, span, Known(cursor=Cursor(), etags=etags), tell)
+            except CursorExpired as again:
+                raise Retryable(f"{info.name}: the server refused even a full read ({again})") from again
+        self._doubt(info, changes, etags())
+        with self._store.write() as conn:
+            was_blind = self._was_blind(info.ref, now)
+            applied = calendars.apply(conn, info, changes, now, span.end)
+            if was_blind:
+                agenda.wake_account(conn, self.account, now)
+        report.changed += len(applied.changed_keys)
+        report.removed += len(applied.removed_keys)
+        report.broken += [(info, resource) for resource in changes.changed if resource.broken]
+        if changes.changed or changes.removed:
+            log.info(
+                "calendar read",
+                account=self.account,
+                calendar=info.name,
+                changed=len(applied.changed_keys),
+                removed=len(applied.removed_keys),
+                events=applied.events,
+            )
+
+    def _unchanged(self, info: CalendarInfo) -> None:
+        now = self._clock.now()
+        was_blind = self._was_blind(info.ref, now)
+        with self._store.write() as conn:
+            calendars.seen(conn, info.ref, now)
+            if was_blind:
+                agenda.wake_account(conn, self.account, now)
+
+    def _was_blind(self, ref: CalendarRef, now: datetime) -> bool:
+        with self._store.read() as conn:
+            rows = calendars.calendars(conn, self.account)
+        return any(row.ref == ref and now - row.seen_at >= self._stale_after for row in rows)
+
+    def _doubt(self, info: CalendarInfo, changes: ChangeSet, held: dict[str, str]) -> None:
+        """Refuse a sudden shrink until a second read agrees or the owner says so."""
+        if changes.full:
+            left = changes.kept | {resource.href for resource in changes.changed}
+            gone = frozenset(held.keys() - left)
+        else:
+            gone = frozenset(held.keys() & changes.removed)
+            left = frozenset(held.keys() - gone)
+        if not gone or (len(left) >= KEPT_SHARE * len(held) and left):
+            return
+        if not changes.full and len(gone) < WIPED:
+            return
+        token = hashlib.sha256("\n".join(sorted(gone)).encode()).hexdigest()
+        with self._store.write() as conn:
+            rows = {row.ref: row for row in calendars.calendars(conn, self.account)}
+            if rows[info.ref].shrink_seen in {token, calendars.SHRINK_ACCEPTED}:
+                return
+            calendars.set_shrink(conn, info.ref, token)
+        raise Shrunk(
+            f"{info.name} suddenly holds {len(left)} of its {len(held)} events; nothing was removed. "
+            f"The next poll decides, or run: rebookd accept-shrink {self.account}"
+        )
+
+    def _roll(self, info: CalendarInfo) -> None:
+        """Expand the stored resources anew when the horizon has moved on."""
+        now = self._clock.now()
+        with self._store.read() as conn:
+            rows = {row.ref: row for row in calendars.calendars(conn, self.account)}
+            row = rows.get(info.ref)
+            if row is None or not horizon.is_due_to_roll(row.horizon_end, now):
+                return
+            held = list(calendars.resources(conn, info.ref, recurring_only=True))
+        span = horizon.window(now)
+        expanded = [self._connector.expand(info.ref, resource, span) for resource in held]
+        with self._store.write() as conn:
+            calendars.roll(conn, info.ref, expanded, now, span.end)
+
+    def _forget_others(self, infos: Sequence[CalendarInfo], report: PollReport) -> None:
+        """Drop a calendar that twice in a row was neither chosen nor offered."""
+        chosen = {info.ref for info in infos}
+        with self._store.read() as conn:
+            missing = [row for row in calendars.calendars(conn, self.account) if row.ref not in chosen]
+        for row in missing:
+            believed = row.shrink_seen in {MISSING, calendars.SHRINK_ACCEPTED}
+            with self._store.write() as conn:
+                if believed:
+                    calendars.forget_calendar(conn, row.ref)
+                else:
+                    calendars.set_shrink(conn, row.ref, MISSING)
+            if not believed:
+                self._note(report, Shrunk(f"calendar {row.name} is no longer there; the next poll decides"))
+
+    def _note(self, report: PollReport, error: ConnectorError, info: CalendarInfo | None = None) -> None:
+        name = info.name if info else ""
+        kind = kind_of(error)
+        report.troubles.append(Trouble(account=self.account, kind=kind, message=str(error), calendar=name))
+        if isinstance(error, Retryable) and error.retry_after is not None:
+            report.retry_after = max(report.retry_after or 0, error.retry_after)
+        log.warning("poll failed", account=self.account, calendar=name, kind=kind, error=str(error))
+
+    def _record(self, report: PollReport) -> None:
+        now = self._clock.now()
+        with self._store.write() as conn:
+            if report.ok:
+                calendars.polled(conn, self.account, now, kind=self._kind)
+            else:
+                first = report.troubles[0]
+                calendars.failed(conn, self.account, first.kind, first.message, now)
+
+
+def kind_of(error: ConnectorError) -> str:
+    """The one word under which an error is reported."""
+    for kind, word in (
+        (NeedsLogin, "sign-in needed"),
+        (Shrunk, "shrunk"),
+        (Retryable, "no answer"),
+        (LimitExceeded, "too large"),
+    ):
+        if isinstance(error, kind):
+            return word
+    return "error"
+
+
+def broken_troubles(report: PollReport) -> list[Trouble]:
+    """What could not be read of single events, for the owner."""
+    return [
+        Trouble(account=report.account, kind="unreadable", message=resource.broken, calendar=info.name)
+        for info, resource in report.broken
+    ]

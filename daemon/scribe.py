@@ -1,0 +1,117 @@
+"""From a delivery to its letter: everything the words need, gathered from the store at the last moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import available_timezones
+
+from sqlalchemy import Connection
+
+from connectors.base import Rejected
+from daemon.clock import Clock
+from daemon.compose import TemplateError, UnsafeMail, compose, compose_notice
+from daemon.config import Settings
+from daemon.invitation import calendar_part
+from daemon.letter import FOR_OWNER, Letter
+from daemon.mail import Mail
+from daemon.offers import offers
+from daemon.store import agenda, deliveries
+from daemon.store.deliveries import NOTICE, Delivery
+from daemon.store.engine import Store
+from rules.model import Account, Address, Intent, Interval, Occurrence
+from rules.people import organized_by_me
+from rules.policy import Do, Step
+
+
+class Scribe:
+    """Writes the mail for a delivery, or for an intent that is only being shown."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._accounts = settings.seen_accounts()
+        self._steps = {(rule.name, step.step): step for rule in settings.policy.rules for step in rule.then}
+
+    def compose(self, delivery: Delivery) -> Mail:
+        """The mail for a delivery. Raises :class:`Rejected` where it cannot be written."""
+        now = self._clock.now()
+        if delivery.do == NOTICE:
+            return compose_notice(
+                self._settings.owner,
+                str(self._settings.config.mail.sender),
+                delivery.subject,
+                delivery.reason,
+                key=delivery.intent_key,
+                now=now,
+            )
+        return self.write(delivery.intent, now)
+
+    def write(self, intent: Intent, now: datetime) -> Mail:
+        """The mail an intent asks for at ``now`` (UTC). Raises :class:`Rejected`."""
+        with self._store.read() as conn:
+            occurrence = agenda.get(conn, [intent.key]).get(intent.key)
+            if occurrence is None:
+                raise Rejected("the meeting is no longer in the calendar")
+            letter = self._letter(conn, intent, occurrence, now)
+        try:
+            return compose(letter, templates_dir(self._settings))
+        except (TemplateError, UnsafeMail) as error:
+            raise Rejected(str(error)) from error
+
+    def _letter(self, conn: Connection, intent: Intent, occurrence: Occurrence, now: datetime) -> Letter:
+        owner = self._settings.owner
+        account = self._accounts.get(intent.key.calendar.account) or Account(name="")
+        for_owner = intent.do in FOR_OWNER
+        zone = owner.zone if for_owner else self._zone_of(account, occurrence)
+        step = self._steps.get((intent.rule, intent.step))
+        slots: tuple[Interval, ...] = ()
+        if intent.do == Do.RESCHEDULE and step is not None:
+            slots = self._offers(conn, occurrence, step, now, zone)
+        return Letter(
+            do=intent.do,
+            detector=intent.detector,
+            tone=intent.tone,
+            template=intent.template,
+            owner=owner,
+            sender=str(self._settings.config.mail.sender),
+            to=intent.to,
+            to_name=owner.name if for_owner else _name_of(intent.to, occurrence),
+            language=owner.language if for_owner else account.language or owner.language,
+            zone=zone,
+            occurrence=occurrence,
+            people=intent.people,
+            organized_by_me=organized_by_me(occurrence, owner),
+            slots=slots,
+            reason=intent.reason,
+            intent_key=intent.intent_key,
+            earlier=deliveries.ladder(conn, intent.identity, intent.to),
+            now=now,
+            calendar_part=calendar_part(conn, intent, occurrence, owner, slots=slots, now=now),
+            rule=intent.rule,
+            step=intent.step,
+        )
+
+    def _offers(
+        self, conn: Connection, occurrence: Occurrence, step: Step, now: datetime, zone: str
+    ) -> tuple[Interval, ...]:
+        return offers(conn, occurrence, step, self._settings.owner, now=now, recipient_zone=zone)
+
+    def _zone_of(self, account: Account, occurrence: Occurrence) -> str:
+        """The recipient's zone: what the configuration says, else the event's own, else the owner's."""
+        for name in (account.time_zone, occurrence.tzid):
+            if name and name != "UTC" and name in available_timezones():
+                return name
+        return self._settings.owner.zone
+
+
+def templates_dir(settings: Settings) -> Path:
+    """Where the owner's own templates lie: beside the first rules file."""
+    return settings.files[min(1, len(settings.files) - 1)].parent
+
+
+def _name_of(address: Address, occurrence: Occurrence) -> str:
+    if address == occurrence.organizer and occurrence.organizer_name:
+        return occurrence.organizer_name
+    return next((one.name for one in occurrence.attendees if one.address == address), "")
