@@ -183,7 +183,7 @@ class AccountConfig(Strict):
     """A CalDAV server."""
     calendars: Annotated[tuple[Words, ...], OneOrMany()] | None = Field(None, examples=[["Client calls"]])
     """Names or addresses of the calendars to look at; without it, all I can read."""
-    poll_every: Annotated[Span, AfterValidator(_interval)] = span("5m")
+    poll_every: Annotated[Span, AfterValidator(_interval)] = Field(span("5m"), examples=["5m", "1h"])
     """How often to look; 30 seconds at least."""
     client: Words | None = Field(None, examples=["Acme"])
     """The client this account belongs to; nothing about one client is told to another."""
