@@ -14,7 +14,7 @@ from typing import NamedTuple, TypedDict
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
-from connectors.ical_lines import Calendar, Component, Line, Params, first, scan, split_list, unescape
+from connectors.ical_lines import Calendar, Component, Line, Params, scan, split_list, unescape
 from connectors.ical_zones import UTC_ZONE, Zone, known_zone, own_zone
 from rules.model import Address, Attendee, CuType, PartStat, Role, Status, Timing
 
@@ -37,6 +37,7 @@ _ONE = frozenset(
         "LOCATION",
     }
 )
+_NO_TIME = timedelta(0)
 _MANY = frozenset({"ATTENDEE", "CATEGORIES", "RRULE", "RDATE", "EXDATE", "EXRULE"})
 WANTED = _ONE | _MANY
 
@@ -174,7 +175,7 @@ class _Reader:
             exact=exact,
             recurrence_id=recurrence_id,
             this_and_future=recurrence_line is not None
-            and first(recurrence_line.params, "RANGE").upper() == "THISANDFUTURE",
+            and recurrence_line.params.get("RANGE", "").upper() == "THISANDFUTURE",
             rrules=tuple(line.value.strip() for line in many.get("RRULE", ())),
             exrules=tuple(line.value.strip() for line in many.get("EXRULE", ())),
             rdates=tuple(DateList(line.value, self._zone(line.params)) for line in many.get("RDATE", ())),
@@ -217,7 +218,7 @@ class _Reader:
 
     def _zone(self, params: Params) -> Zone:
         """The zone of a local time: that of its TZID, or floating."""
-        tzid = first(params, "TZID") if params else ""
+        tzid = params.get("TZID", "")
         if not tzid:
             return self._floating
         zone = self._zones.get(tzid)
@@ -260,21 +261,15 @@ def read_moment(value: str, zone: Zone, all_day: Zone) -> Moment:
 
 def read_wall(value: str) -> datetime:
     """The wall time of a DATE or DATE-TIME, without its zone. Raises ValueError."""
-    digits = value[:8] + value[9:15]
-    if not (digits.isascii() and digits.isdigit()) or len(value) not in {8, 15, 16}:
+    if len(value) == 8 and value.isdigit():
+        return datetime.fromisoformat(value)
+    if len(value) not in {15, 16} or value[8] not in "Tt" or value[15:] not in {"", "Z", "z"}:
         raise ValueError(value)
-    if len(value) == 8:
-        return datetime(int(value[:4]), int(value[4:6]), int(value[6:8]))  # noqa: DTZ001 - wall time
-    if value[8] not in "Tt" or value[15:] not in {"", "Z", "z"}:
+    if not (value[:8].isdigit() and value[9:15].isdigit()):
         raise ValueError(value)
-    return datetime(  # noqa: DTZ001 - wall time
-        int(value[:4]),
-        int(value[4:6]),
-        int(value[6:8]),
-        int(value[9:11]),
-        int(value[11:13]),
-        min(int(value[13:15]), 59),  # a leap second (RFC 5545 section 3.3.12)
-    )
+    if value[13:15] == "60":  # a leap second (RFC 5545 section 3.3.12)
+        return datetime.fromisoformat(value[:13] + "59")
+    return datetime.fromisoformat(value[:15])
 
 
 _DURATION = re.compile(
@@ -332,7 +327,7 @@ def _details(single: dict[str, Line], many: dict[str, list[Line]], note: Callabl
         # An unknown class is to be treated as private (RFC 5545 section 3.8.1.3).
         private=visibility not in {"", "PUBLIC"},
         organizer=(address(organizer) or None) if organizer else None,
-        organizer_name=first(organizer.params, "CN") if organizer else "",
+        organizer_name=organizer.params.get("CN", "") if organizer else "",
         attendees=tuple([_attendee(line, note) for line in many.get("ATTENDEE", ())]),
         sequence=_sequence(text("SEQUENCE"), note),
         created=_stamp(single.get("CREATED"), note),
@@ -345,21 +340,18 @@ def _details(single: dict[str, Line], many: dict[str, list[Line]], note: Callabl
 
 
 def _attendee(line: Line, note: Callable[[str], None]) -> Attendee:
-    params = line.params
+    get = line.params.get
     who = address(line)
     if not who:
         note("an attendee has no address")
-    partstat = _PARTSTAT.get(first(params, "PARTSTAT").upper(), PartStat.NEEDS_ACTION)
-    role = _ROLE.get(first(params, "ROLE").upper(), Role.REQUIRED)
-    # A missing type is INDIVIDUAL, an unrecognised one UNKNOWN (RFC 5545 section 3.2.3).
-    cutype = _CUTYPE.get((first(params, "CUTYPE") or "INDIVIDUAL").upper(), CuType.UNKNOWN)
-    delegate = first(params, "DELEGATED-TO")
+    delegate = get("DELEGATED-TO")
     return Attendee(
         address=who,
-        name=first(params, "CN"),
-        partstat=partstat,
-        role=role,
-        cutype=cutype,
+        name=get("CN", ""),
+        partstat=_PARTSTAT.get(get("PARTSTAT", "").upper(), PartStat.NEEDS_ACTION),
+        role=_ROLE.get(get("ROLE", "").upper(), Role.REQUIRED),
+        # A missing type is INDIVIDUAL, an unrecognised one UNKNOWN (RFC 5545 section 3.2.3).
+        cutype=_CUTYPE.get((get("CUTYPE") or "INDIVIDUAL").upper(), CuType.UNKNOWN),
         delegated_to=_bare(delegate) if delegate else None,
     )
 
@@ -368,7 +360,7 @@ def address(line: Line) -> Address:
     """The mail address of an ORGANIZER or ATTENDEE: its mailto, else EMAIL (RFC 7986), else its URI."""
     value = line.value.strip()
     if value[:7].lower() != "mailto:" or len(value) == 7:
-        value = first(line.params, "EMAIL") or value
+        value = line.params.get("EMAIL") or value
     return _bare(value)
 
 
@@ -405,10 +397,15 @@ def _stamp(line: Line | None, note: Callable[[str], None]) -> datetime | None:
 def key_of(moment: Moment) -> str:
     """The ``recurrence_id`` of :class:`rules.model.OccurrenceKey` for an instance that starts then."""
     if moment.zone.timing is Timing.ALL_DAY:
-        wall = moment.wall
-        return f"{wall.year:04}{wall.month:02}{wall.day:02}"
-    at = moment.aware.astimezone(UTC)
-    return f"{at.year:04}{at.month:02}{at.day:02}T{at.hour:02}{at.minute:02}{at.second:02}Z"
+        return instance_key(moment.wall, moment.zone)
+    return instance_key(moment.wall - (moment.aware.utcoffset() or _NO_TIME), moment.zone)
+
+
+def instance_key(at: datetime, zone: Zone) -> str:
+    """The same from naive UTC, or from the date where the zone says all day."""
+    if zone.timing is Timing.ALL_DAY:
+        return at.isoformat()[:10].replace("-", "")
+    return at.isoformat().replace("-", "").replace(":", "") + "Z"
 
 
 def original_of(recurrence_id: Moment, master: Event | None) -> Moment:
@@ -428,6 +425,7 @@ __all__ = [
     "Parsed",
     "address",
     "duration",
+    "instance_key",
     "key_of",
     "original_of",
     "parse",

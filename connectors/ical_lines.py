@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 from icalendar.parser import Contentline
 
-Params = dict[str, str | list[str]]
+Params = dict[str, str]
 _NONE: Params = {}
+_ADDRESSES = frozenset({"DELEGATED-TO", "DELEGATED-FROM", "MEMBER", "SENT-BY"})
+_BEGIN_OR_END = frozenset({"", "B", "b", "E", "e"})
 _UID = frozenset({"UID"})
 
 _FOLD = re.compile(r"(?<!\n)\n+[ \t]")
-_PLAIN = re.compile(r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"\\^\n]*"|[^";:,\\^\n]*))+):(.*)', re.DOTALL)
+_PLAIN = re.compile(r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"\\^\n]*"|[^";:,\\^\n]*))*):(.*)', re.DOTALL)
 _PARAM = re.compile(r';([A-Za-z0-9-]+)=(?:"([^"]*)"|([^;]*))')
 _LENIENT = re.compile(r';\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"]*)"|([^;:]*))')
 
@@ -78,20 +80,27 @@ class _Scanner:
     def run(self) -> None:
         wanted = self._wanted
         for number, line in enumerate(self._lines):
-            head = line[:6].upper()
-            if head == "BEGIN:":
-                self._begin(line[6:].strip().upper(), number)
-            elif head[:4] == "END:":
-                self._end(line[4:].strip().upper(), number)
-            elif not line:
+            initial = line[:1]
+            if initial in _BEGIN_OR_END and self._mark(line, number):
                 continue
-            elif self._event is not None:
+            if self._event is not None:
                 if self._open[-1] == "VEVENT":
                     _take(line, wanted, self._event.lines.append, self._event.broken)
-            elif head[:3] == "UID" and len(self._open) == 2:
+            elif initial in {"U", "u"} and len(self._open) == 2:
                 _take(line, _UID, self._keep_uid, [])
         if self._event is not None or self._open:
             self.calendar.broken.append("its text ends in the middle")
+
+    def _mark(self, line: str, number: int) -> bool:
+        """Follow the line if it is a BEGIN or END, or empty."""
+        head = line[:6].upper()
+        if head == "BEGIN:":
+            self._begin(line[6:].strip().upper(), number)
+        elif head[:4] == "END:":
+            self._end(line[4:].strip().upper(), number)
+        else:
+            return not line
+        return True
 
     def _begin(self, name: str, number: int) -> None:
         self._open.append(name)
@@ -129,25 +138,21 @@ def _keep_zone(calendar: Calendar, lines: list[str]) -> None:
 
 def _take(line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]) -> None:
     head, colon, value = line.partition(":")
-    if colon and ";" not in head:
-        name = head.upper()
-        if name in wanted:
-            keep(Line(name, _NONE, value))
-        elif not head.isascii() or not head.replace("-", "").isalnum():
-            _take_unusual(line, wanted, keep, broken)
+    if ";" in head:
+        head = head.partition(";")[0]
+    elif colon and head in wanted:
+        keep(Line(head, _NONE, value))
         return
-    name = head.partition(";")[0].upper()
+    name = head.upper()
     if name not in wanted:
-        if not name.isascii() or not name.replace("-", "").isalnum():
+        if not colon or not name.isascii() or not name.replace("-", "").isalnum():
             _take_unusual(line, wanted, keep, broken)
         return
     plain = _PLAIN.fullmatch(line)
     if plain is None:
         _take_unusual(line, wanted, keep, broken)
         return
-    params: Params = {}
-    for key, quoted, bare in _PARAM.findall(plain[2]):
-        params[key.upper()] = quoted or bare.strip(" \t")
+    params = {key.upper(): quoted or bare.strip(" \t") for key, quoted, bare in _PARAM.findall(plain[2])}
     keep(Line(name, params, plain[3]))
 
 
@@ -158,11 +163,22 @@ def _take_unusual(line: str, wanted: frozenset[str], keep: Callable[[Line], None
         _take_malformed(line, wanted, keep, broken)
         return
     if name.upper() in wanted:
-        keep(Line(name.upper(), {str(key).upper(): _text(item) for key, item in params.items()}, value))
+        keep(
+            Line(
+                name.upper(),
+                {str(key).upper(): _one(str(key).upper(), item) for key, item in params.items()},
+                value,
+            )
+        )
 
 
-def _text(item: object) -> str | list[str]:
-    return [str(part) for part in item] if isinstance(item, list) else str(item)
+def _one(key: str, value: object) -> str:
+    """A parameter's value: of several addresses the first, of anything else the whole as written."""
+    if not isinstance(value, list):
+        return str(value)
+    if key in _ADDRESSES:
+        return str(value[0]) if value else ""
+    return ",".join(map(str, value))
 
 
 def _take_malformed(
@@ -183,14 +199,6 @@ def _take_malformed(
     for key, quoted, bare in _LENIENT.findall(head):
         params.setdefault(key.upper(), quoted or bare.strip('"'))
     keep(Line(name, params, value))
-
-
-def first(params: Params, key: str) -> str:
-    """A parameter's value, the first of several; empty when it is missing."""
-    value = params.get(key, "")
-    if isinstance(value, list):
-        return value[0] if value else ""
-    return value
 
 
 _ESCAPE = re.compile(r"\\([\\;,:\"nN])")

@@ -19,6 +19,7 @@ from connectors.ical import (
     Moment,
     Parsed,
     duration,
+    instance_key,
     key_of,
     original_of,
     parse,
@@ -79,7 +80,8 @@ def expand(parsed: Parsed, copy: Copy, window: Interval) -> tuple[tuple[Occurren
                 broken.append(f"only its first {MAX_OCCURRENCES} occurrences were read")
                 break
             found.append(occurrence)
-    found.sort(key=lambda occurrence: (occurrence.start_utc, occurrence.key.recurrence_id or ""))
+    if len(found) > 1:
+        found.sort(key=lambda occurrence: (occurrence.start_utc, occurrence.key.recurrence_id or ""))
     trouble = (
         f"This event could not be wholly expanded: {'; '.join(dict.fromkeys(broken))}." if broken else ""
     )
@@ -92,6 +94,8 @@ class _Series:
     def __init__(self, events: list[Event], copy: Copy, window: Interval, broken: list[str]) -> None:
         self._copy = copy
         self._window = window
+        self._opens = window.start.astimezone(UTC).replace(tzinfo=None)
+        self._closes = window.end.astimezone(UTC).replace(tzinfo=None)
         self._broken = broken
         masters = [event for event in events if event.recurrence_id is None]
         if len(masters) > 1:
@@ -126,13 +130,18 @@ class _Series:
             yield from self._shown(master, master.start, None, master.end)
             return
         zone = master.start.zone
+        overrides = self._overrides
         for wall, length in self._starts(master):
             original = Moment(wall, zone)
-            key = key_of(original)
-            if key in self._overrides:
+            begins = _instant(original)
+            key = instance_key(wall if zone.timing is Timing.ALL_DAY else begins[1], zone)
+            if key in overrides:
                 continue
-            event, start = self._as_changed_for_future(master, original, key)
-            yield from self._shown(event, start, key, None, length)
+            if self._future:
+                event, start = self._as_changed_for_future(master, original, key)
+                yield from self._shown(event, start, key, None, length)
+            else:
+                yield from self._shown(master, original, key, None, length, begins)
 
     def _as_changed_for_future(self, master: Event, original: Moment, key: str) -> tuple[Event, Moment]:
         """The event that speaks for an instance: the last THISANDFUTURE change before it, else the master."""
@@ -237,23 +246,23 @@ class _Series:
         key: str | None,
         end: Moment | None,
         length: tuple[timedelta, timedelta] | None = None,
+        instant: tuple[datetime, datetime] | None = None,
     ) -> Iterator[Occurrence]:
         """The occurrence, if it overlaps the window. A given ``end`` keeps its own zone."""
-        begins = start.aware.astimezone(UTC)
-        shown_start = _shown_in(begins, start.zone)
+        shown_start, begins = instant or _instant(start)
         if end is not None:
-            ends = end.aware.astimezone(UTC)
-            shown_end = _shown_in(ends, end.zone)
+            shown_end, ends = _instant(end)
         else:
             days, exact = length or (event.days, event.exact)
-            if start.zone.timing is Timing.ALL_DAY or days:
-                later = Moment(start.wall + days, start.zone).aware.astimezone(UTC) + exact
+            if days:
+                shown_end, ends = _instant(Moment(start.wall + days, start.zone))
+                if exact:
+                    ends += exact
+                    shown_end = _shown_in(ends, start.zone)
             else:
-                later = begins + exact
-            ends = later
-            shown_end = _shown_in(ends, start.zone)
-        moment_at_opening = begins == ends == self._window.start
-        if (begins >= self._window.end or ends <= self._window.start) and not moment_at_opening:
+                ends = begins + exact
+                shown_end = _shown_in(ends, start.zone)
+        if (begins >= self._closes or ends <= self._opens) and not begins == ends == self._opens:
             return
         copy = self._copy
         yield Occurrence(
@@ -284,9 +293,20 @@ def _wall_in(moment: Moment, zone: Zone) -> datetime:
     return moment.aware.astimezone(zone.tz).replace(tzinfo=None)
 
 
+def _instant(moment: Moment) -> tuple[datetime, datetime]:
+    """The moment to show, and as naive UTC, which is cheap to compare. A skipped wall time is put right."""
+    wall, zone = moment
+    aware = wall.replace(tzinfo=zone.tz)
+    offset = aware.utcoffset() or timedelta(0)
+    at = wall - offset
+    if zone.tz is UTC or (isinstance(zone.tz, ZoneInfo) and aware.replace(fold=1).utcoffset() == offset):
+        return aware, at
+    return _shown_in(at, zone), at
+
+
 def _shown_in(at: datetime, zone: Zone) -> datetime:
-    """An instant in the event's zone; one a calendar brought along becomes its offset at that time."""
-    local = at.astimezone(zone.tz)
+    """Naive UTC in the event's zone; one a calendar brought along becomes its offset at that time."""
+    local = at.replace(tzinfo=UTC).astimezone(zone.tz)
     if isinstance(zone.tz, ZoneInfo) or zone.tz is UTC:
         return local
     return local.replace(tzinfo=timezone(local.utcoffset() or timedelta(0)))
