@@ -174,7 +174,7 @@ class Moment(Text):
         "1 business day after end",
         "at start",
     )
-    pattern: ClassVar[str] = rf"^({_SPAN} +([Bb]efore|[Aa]fter)|[Aa]t) +([Ss]tart|[Ee]nd)$"
+    pattern: ClassVar[str] = rf"^({_SPAN} +(before|after)|at) +(start|end)$"
 
     span: Span
     after: bool
