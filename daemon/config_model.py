@@ -169,8 +169,8 @@ def _signs_in(
 
 
 def _interval(value: Span) -> Span:
-    if value.business_days or not timedelta(seconds=30) <= value.delta <= timedelta(days=1):
-        raise fault("must be between 30s and 1 day", "write it like 5m")
+    if value.business_days or not timedelta(seconds=1) <= value.delta <= timedelta(days=1):
+        raise fault("must be between 1s and 1 day", "write it like 5m")
     return value
 
 

@@ -13,6 +13,7 @@ from daemon.config import Settings
 from daemon.store import agenda, attendance, calendars, deliveries
 from daemon.store.engine import Store
 from rules.delivery import State
+from rules.hours import WorkingHours
 from rules.model import (
     Account,
     CalendarSeen,
@@ -65,6 +66,11 @@ class Decider:
     def policy(self) -> Policy:
         """The rules it decides by."""
         return self._settings.policy
+
+    @property
+    def hours(self) -> WorkingHours:
+        """The owner's working hours, in which business days are counted."""
+        return self._settings.owner.hours
 
     def tick(self, now: datetime, *, stopping: Callable[[], bool] = lambda: False) -> Decided:
         """Judge everything due at ``now`` (UTC), batch by batch, and store what should be sent."""

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
-from connectors.base import (
-    CalendarConnector,
-    CalendarInfo,
-    Capabilities,
-    ChangeSet,
-    ConnectorError,
-    Retryable,
-)
+from connectors.base import CalendarConnector, ConnectorError, Retryable
 from daemon import horizon
 from daemon.clock import Clock
 from daemon.decide import Decider
@@ -23,7 +17,8 @@ from daemon.store import agenda, calendars
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.delivery import State
-from rules.model import Occurrence, OccurrenceKey
+from rules.look import window
+from rules.model import CalendarRef, Occurrence, OccurrenceKey, Plan, Snapshot
 from rules.plan import evaluate
 
 log = structlog.get_logger()
@@ -35,6 +30,7 @@ MOST = 6
 """How many other resources (copies, rivals of a clash) are read again for one message."""
 
 Connect = Callable[[str], CalendarConnector]
+Place = tuple[CalendarRef, str]
 
 
 class Recheck:
@@ -50,24 +46,29 @@ class Recheck:
         """Whether it may leave now. Never raises for anything a server did."""
         if delivery.key is None or delivery.do == NOTICE:
             return Decision.go()
+        with self._store.read() as conn:
+            subject = agenda.get(conn, [delivery.key]).get(delivery.key)
+            if subject is None:
+                return Decision.drop(State.SUPERSEDED, "the meeting is gone")
+            related = self._decider.snapshot(conn, [subject], self._clock.now()).context
         try:
-            self._read_again(delivery.key)
-        except Retryable as error:
-            wait = timedelta(seconds=error.retry_after or 0)
-            return Decision.later(self._clock.now() + max(WAIT, wait), f"the meeting cannot be read: {error}")
+            if not self._refresh(subject):
+                return Decision.drop(State.SUPERSEDED, "the meeting is gone")
         except ConnectorError as error:
-            return Decision.later(self._clock.now() + WAIT, f"the meeting cannot be read: {error}")
-        return self._judge(delivery, delivery.key)
+            asked = error.retry_after if isinstance(error, Retryable) else None
+            wait = max(WAIT, timedelta(seconds=asked or 0))
+            return Decision.later(self._clock.now() + wait, f"the meeting cannot be read: {error}")
+        return self._judge(delivery, delivery.key, gone=self._refresh_others(subject, related))
 
-    def _judge(self, delivery: Delivery, key: OccurrenceKey) -> Decision:
+    def _judge(self, delivery: Delivery, key: OccurrenceKey, gone: set[Place]) -> Decision:
         now = self._clock.now()
         if now >= delivery.until:
             return Decision.drop(State.LAPSED, "its time passed")
         with self._store.read() as conn:
             subject = agenda.get(conn, [key]).get(key)
             if subject is None:
-                return Decision.drop(State.SUPERSEDED, "the meeting is gone")
-            seen = self._decider.snapshot(conn, [subject], now)
+                return Decision.drop(State.SUPERSEDED, "this occurrence is gone")
+            seen = _without(self._decider.snapshot(conn, [subject], now), gone)
         seen.done.pop(delivery.intent_key, None)
         plan = evaluate(seen, self._decider.policy, now)
         if any(one.intent_key == delivery.intent_key for one in plan.intents):
@@ -77,49 +78,64 @@ class Recheck:
                 return Decision.later(held.until or now + WAIT, held.why)
         if delivery.start is not None and subject.start_utc != delivery.start:
             return Decision.drop(State.SUPERSEDED, "the meeting was moved")
+        if self._is_wanted_late(delivery, subject, plan):
+            return Decision.go()
         return Decision.drop(State.SUPERSEDED, "the meeting no longer calls for it")
 
-    def _read_again(self, key: OccurrenceKey) -> None:
-        """Read the meeting, its copies and what it clashes with, and take in what changed."""
-        with self._store.read() as conn:
-            subject = agenda.get(conn, [key]).get(key)
-            if subject is None:
-                return
-            seen = self._decider.snapshot(conn, [subject], self._clock.now())
-        self._refresh(subject)
-        for one in _others(subject, seen.context):
+    def _is_wanted_late(self, delivery: Delivery, subject: Occurrence, plan: Plan) -> bool:
+        """Whether the owner asked for it after its step had passed, and its rule still holds."""
+        step = next(
+            (
+                step
+                for rule in self._decider.policy.rules
+                for step in rule.then
+                if (rule.name, step.step) == (delivery.rule, delivery.step)
+            ),
+            None,
+        )
+        if step is None or delivery.until <= window(step, subject, self._decider.hours)[1]:
+            return False
+        return any(one.rule == delivery.rule and one.key == delivery.key for one in plan.findings)
+
+    def _refresh_others(self, subject: Occurrence, related: Iterable[Occurrence]) -> set[Place]:
+        """Read copies and rivals again; those that are gone."""
+        gone: set[Place] = set()
+        for one in _others(subject, related):
             try:
-                self._refresh(one)
+                if not self._refresh(one):
+                    gone.add((one.key.calendar, one.href))
             except ConnectorError as error:
                 log.info("a related meeting cannot be read again", uid=one.key.uid, error=str(error))
+        return gone
 
-    def _refresh(self, occurrence: Occurrence) -> None:
-        ref = occurrence.key.calendar
-        now = self._clock.now()
-        span = horizon.window(now)
-        found = self._connect(ref.account).read(ref, occurrence.href, span)
+    def _refresh(self, occurrence: Occurrence) -> bool:
+        """Read one meeting again and take in what changed; whether it is still there.
+
+        What is gone is left for the next poll to remove: one answer is too little to forget it.
+        """
+        ref, now = occurrence.key.calendar, self._clock.now()
+        found = self._connect(ref.account).read(ref, occurrence.href, horizon.window(now))
+        if found is None:
+            return False
         with self._store.write() as conn:
-            row = next((row for row in calendars.calendars(conn, ref.account) if row.ref == ref), None)
-            if row is None:
-                return
-            changes = (
-                ChangeSet(cursor=row.cursor, changed=(found,))
-                if found is not None
-                else ChangeSet(cursor=row.cursor, removed=frozenset({occurrence.href}))
-            )
-            info = CalendarInfo(ref=ref, name=row.name, capabilities=Capabilities(schedules=row.schedules))
-            calendars.apply(conn, info, changes, now, row.horizon_end)
+            calendars.reread(conn, ref, occurrence.href, found, now)
+        return True
 
 
-def _others(subject: Occurrence, context: Iterable[Occurrence]) -> list[Occurrence]:
+def _without(seen: Snapshot, gone: set[Place]) -> Snapshot:
+    context = tuple(one for one in seen.context if (one.key.calendar, one.href) not in gone)
+    return replace(seen, context=context)
+
+
+def _others(subject: Occurrence, related: Iterable[Occurrence]) -> list[Occurrence]:
     """Copies first, then whatever overlaps; each resource once, and not too many."""
     mine = (subject.key.calendar, subject.href)
-    found: dict[object, Occurrence] = {}
-    for one in sorted(context, key=lambda one: (one.identity != subject.identity, one.start_utc)):
-        related = one.identity == subject.identity or (
+    found: dict[Place, Occurrence] = {}
+    for one in sorted(related, key=lambda one: (one.identity != subject.identity, one.start_utc)):
+        is_related = one.identity == subject.identity or (
             one.start_utc < subject.end_utc and subject.start_utc < one.end_utc
         )
-        resource = (one.key.calendar, one.href)
-        if related and resource != mine:
-            found.setdefault(resource, one)
+        place = (one.key.calendar, one.href)
+        if is_related and place != mine:
+            found.setdefault(place, one)
     return list(found.values())[:MOST]

@@ -60,11 +60,11 @@ class Guard(Strict):
 
     later: ClassVar[frozenset[str]] = frozenset({"digest"})
 
-    max_per_run: Annotated[int, Field(strict=True, ge=1, le=1000, examples=[20])] = 20
+    max_per_run: Annotated[int, Field(strict=True, ge=1, le=1_000_000, examples=[20])] = 20
     """More mails than this due at one moment send nothing and tell me instead."""
-    max_per_hour: Annotated[int, Field(strict=True, ge=1, le=1000, examples=[30])] = 30
+    max_per_hour: Annotated[int, Field(strict=True, ge=1, le=1_000_000, examples=[30])] = 30
     """The most mails in any hour; the others wait."""
-    per_recipient_per_day: Annotated[int, Field(strict=True, ge=1, le=100, examples=[3])] = 3
+    per_recipient_per_day: Annotated[int, Field(strict=True, ge=1, le=10_000, examples=[3])] = 3
     """The most mails to one address in 24 hours."""
     quiet_hours: QuietHours | None = None
     """A part of the day, in my time zone, when no mail leaves; a step due then waits for its end."""
@@ -201,7 +201,7 @@ def _fits(when: Detector, step: Step) -> list[Fault]:
     """What speaks against a step for what its rule asks."""
     if isinstance(when, Unaccounted) and step.do not in TELLS_ME:
         return [Fault("only I am told of an unaccounted meeting", "use check_in or notify", ("do",))]
-    if isinstance(when, Missed | Unconfirmed) and when.by == "me" and step.do not in TELLS_ME:
+    if isinstance(when, Unconfirmed) and when.by == "me" and step.do not in TELLS_ME:
         return [Fault("with 'by: me' only I am told", "use check_in or notify", ("do",))]
     if step.do is Do.CONFIRM and not isinstance(when, Unconfirmed):
         return [Fault(f"'confirm' goes with 'unconfirmed', not '{when.word}'", "use reschedule", ("do",))]

@@ -104,15 +104,6 @@ def _as_dict(found: Foresight, mails: dict[str, Written], *, show: bool) -> dict
         {"account": one.account, "kind": one.kind, "message": one.message, "calendar": one.calendar}
         for one in found.troubles
     ]
-    problems += [
-        {
-            "account": one.key.calendar.account,
-            "kind": "withheld",
-            "message": f"{one.rule}/{one.step} to {one.to} about {one.key.uid}: {one.why}",
-            "calendar": "",
-        }
-        for one in found.withheld
-    ]
     return {
         "now": found.now,
         "intents": [_intent(one, mails[one.intent_key], show=show) for one in found.intents],
@@ -128,6 +119,18 @@ def _as_dict(found: Foresight, mails: dict[str, Written], *, show: bool) -> dict
                 "to": one.to,
             }
             for one in found.upcoming
+        ],
+        "withheld": [
+            {
+                "rule": one.rule,
+                "step": one.step,
+                "account": one.key.calendar.account,
+                "uid": one.key.uid,
+                "to": one.to,
+                "why": one.why,
+                "until": one.until,
+            }
+            for one in found.withheld
         ],
         "problems": problems,
     }

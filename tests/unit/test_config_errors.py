@@ -152,8 +152,8 @@ rules:
         ),
         ("version: 1", "version: 2", "config.yaml:2:10: error: must be 1, not 2", "write version: 1"),
         ("state: state.db", "state: postgresql://x", "config.yaml:9:8: error: only a file is possible", ""),
-        ("5m", "10s", "config.yaml:17:17: error: must be between 30s and 1 day", "write it like 5m"),
-        ("5m", "1 business day", "config.yaml:17:17: error: must be between 30s and 1 day", ""),
+        ("5m", "0s", "config.yaml:17:17: error: must be between 1s and 1 day", "write it like 5m"),
+        ("5m", "1 business day", "config.yaml:17:17: error: must be between 1s and 1 day", ""),
         (
             "https://dav.va",
             "http://dav.va",
