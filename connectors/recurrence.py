@@ -76,6 +76,8 @@ def expand(parsed: Parsed, copy: Copy, window: Interval) -> tuple[tuple[Occurren
     for events in by_uid.values():
         series = _Series(events, copy, window, broken)
         for occurrence in series.occurrences():
+            if occurrence is None:
+                continue
             if len(found) >= MAX_OCCURRENCES:
                 broken.append(f"only its first {MAX_OCCURRENCES} occurrences were read")
                 break
@@ -111,7 +113,8 @@ class _Series:
         self._future = sorted(key for key, event in overrides.items() if event.this_and_future)
         self._recurring = bool(overrides) or (self._master is not None and self._master.repeats)
 
-    def occurrences(self) -> Iterator[Occurrence]:
+    def occurrences(self) -> Iterator[Occurrence | None]:
+        """Its occurrences; None for each that lies outside the window after all."""
         if self._master is not None:
             try:
                 yield from self._from_master(self._master)
@@ -121,13 +124,13 @@ class _Series:
                 self._broken.append("its times lie outside the calendar")
         for key, event in self._overrides.items():
             try:
-                yield from self._shown(event, event.start, key, event.end)
+                yield self._shown(event, event.start, key, end=event.end)
             except (OverflowError, ValueError):
                 self._broken.append("a changed instance lies outside the calendar")
 
-    def _from_master(self, master: Event) -> Iterator[Occurrence]:
+    def _from_master(self, master: Event) -> Iterator[Occurrence | None]:
         if not self._recurring:
-            yield from self._shown(master, master.start, None, master.end)
+            yield self._shown(master, master.start, None, end=master.end)
             return
         zone = master.start.zone
         overrides = self._overrides
@@ -139,9 +142,9 @@ class _Series:
                 continue
             if self._future:
                 event, start = self._as_changed_for_future(master, original, key)
-                yield from self._shown(event, start, key, None, length)
+                yield self._shown(event, start, key, length=length)
             else:
-                yield from self._shown(master, original, key, None, length, begins)
+                yield self._shown(master, original, key, length=length, instant=begins)
 
     def _as_changed_for_future(self, master: Event, original: Moment, key: str) -> tuple[Event, Moment]:
         """The event that speaks for an instance: the last THISANDFUTURE change before it, else the master."""
@@ -244,10 +247,11 @@ class _Series:
         event: Event,
         start: Moment,
         key: str | None,
-        end: Moment | None,
+        *,
+        end: Moment | None = None,
         length: tuple[timedelta, timedelta] | None = None,
         instant: tuple[datetime, datetime] | None = None,
-    ) -> Iterator[Occurrence]:
+    ) -> Occurrence | None:
         """The occurrence, if it overlaps the window. A given ``end`` keeps its own zone."""
         shown_start, begins = instant or _instant(start)
         if end is not None:
@@ -263,9 +267,9 @@ class _Series:
                 ends = begins + exact
                 shown_end = _shown_in(ends, start.zone)
         if (begins >= self._closes or ends <= self._opens) and not begins == ends == self._opens:
-            return
+            return None
         copy = self._copy
-        yield Occurrence(
+        return Occurrence(
             key=OccurrenceKey(calendar=copy.calendar, uid=event.uid, recurrence_id=key),
             start=shown_start,
             end=shown_end,
