@@ -144,7 +144,7 @@ def seen(conn: Connection, ref: CalendarRef, now: datetime) -> None:
 def etags(conn: Connection, ref: CalendarRef) -> dict[str, str]:
     """The etag of each stored href."""
     query = select(resource_table.c.href, resource_table.c.etag).where(_in_calendar(conn, ref))
-    return dict(conn.execute(query).tuples().all())
+    return {row.href: row.etag for row in conn.execute(query)}
 
 
 def resources(conn: Connection, ref: CalendarRef, *, recurring_only: bool = False) -> Iterator[Resource]:

@@ -167,7 +167,7 @@ def done(conn: Connection, identities: Iterable[Identity]) -> dict[str, Done]:
         query = select(c.intent_key, c.state, c.changed_at).where(
             c.owner == owner_of(conn), tuple_(c.uid, c.recurrence_id).in_(some), c.uid != ""
         )
-        for key, state, at in conn.execute(query).tuples():
+        for key, state, at in conn.execute(query):
             found[key] = Done(key=key, state=state, at=at)
     return found
 
@@ -188,7 +188,7 @@ def counts(conn: Connection) -> dict[State, int]:
     """How many deliveries there are in each state that has any."""
     c = deliveries.c
     query = select(c.state, func.count()).where(c.owner == owner_of(conn)).group_by(c.state)
-    return {State(state): count for state, count in conn.execute(query).tuples()}
+    return {State(state): count for state, count in conn.execute(query)}
 
 
 def due(conn: Connection, now: datetime, limit: int) -> list[Delivery]:

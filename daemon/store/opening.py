@@ -132,6 +132,8 @@ def _open(path: Path, owner: str, *, check: bool) -> Store:
                 _look_for_damage(conn, path)
         with engine.execution_options(writing=True).begin() as conn:
             migrate.upgrade(conn, str(path))
+            # a file that cannot be written says so at the first statement that would
+            conn.execute(text("UPDATE meta SET value = value WHERE 0"))
             identity = _identity(conn, path)
     except BaseException:
         engine.dispose()
@@ -146,10 +148,10 @@ def _look_for_damage(conn: Connection, path: Path) -> None:
 
 
 def _identity(conn: Connection, path: Path) -> str:
-    facts: dict[str, str] = dict(conn.execute(select(meta.c.key, meta.c.value)).tuples().all())
+    facts = {row.key: row.value for row in conn.execute(select(meta.c.key, meta.c.value))}
     if facts.get("product") != PRODUCT or "store" not in facts:
         raise StoreError(
             f"{path} does not say that it is rebookd's; restore it from a backup, "
             "or give 'state:' another path."
         )
-    return facts["store"]
+    return str(facts["store"])

@@ -1,0 +1,78 @@
+"""Short ways to fill a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from connectors.base import CalendarInfo, Capabilities, ChangeSet, Cursor, Resource
+from daemon.store import Store
+from daemon.store.calendars import Applied, apply
+from rules.model import Address, CalendarRef, Intent, Interval, Occurrence
+from tests.support.meetings import JO, NOW, meeting
+
+HORIZON = NOW + timedelta(days=120)
+ACME = CalendarRef(account="acme", id="acme-calendar")
+OWN = CalendarRef(account="own", id="own-calendar")
+
+
+def info(ref: CalendarRef = ACME, *, schedules: bool = False) -> CalendarInfo:
+    """A calendar named like its account."""
+    return CalendarInfo(ref=ref, name=ref.account, capabilities=Capabilities(schedules=schedules))
+
+
+def resource(*occurrences: Occurrence, etag: str = "1", href: str = "", **more: Any) -> Resource:
+    """The resource that holds these occurrences of one UID."""
+    first = occurrences[0]
+    href = href or f"/{first.key.uid}.ics"
+    placed = tuple(replace(one, href=href, etag=etag) for one in occurrences)
+    fields: dict[str, Any] = {"uid": first.key.uid, "raw": "BEGIN:VCALENDAR"}
+    return Resource(href=href, etag=etag, occurrences=placed, **(fields | more))
+
+
+def put(
+    store: Store,
+    *changed: Resource,
+    ref: CalendarRef = ACME,
+    now: datetime = NOW,
+    removed: Iterable[str] = (),
+    kept: Iterable[str] = (),
+    full: bool = False,
+) -> Applied:
+    """Take in one poll's result."""
+    changes = ChangeSet(
+        changed=changed,
+        removed=frozenset(removed),
+        kept=frozenset(kept),
+        cursor=Cursor(now.isoformat()),
+        full=full,
+    )
+    with store.write() as conn:
+        return apply(conn, info(ref), changes, now, HORIZON)
+
+
+def intent(uid: str = "kickoff", *, to: Address = JO, step: str = "ask", **more: Any) -> Intent:
+    """An intent to ask about a meeting, open for a day."""
+    subject = meeting(uid)
+    fields: dict[str, Any] = {
+        "rule": "confirm-acme",
+        "do": "confirm",
+        "mode": "auto",
+        "key": subject.key,
+        "start": subject.start,
+        "people": (to,),
+        "due": NOW,
+        "until": NOW + timedelta(days=1),
+        "reason": "nobody answered",
+        "detector": "unconfirmed",
+        "slots": 3,
+        "within": "5 business days",
+    }
+    return Intent(step=step, to=to, **fields | more)
+
+
+def span(hours: float, lasts: float = 1) -> Interval:
+    """A span of time that begins so many hours from NOW."""
+    return Interval(NOW + timedelta(hours=hours), NOW + timedelta(hours=hours + lasts))
