@@ -384,8 +384,8 @@ def _sequence(value: str, note: Callable[[str], None]) -> int:
 
 
 def _stamp(line: Line | None, note: Callable[[str], None]) -> datetime | None:
-    """A time of observation, in UTC whether it says so or not."""
-    if line is None:
+    """A time of observation, in UTC whether it says so or not. Google writes the year 0 for "unknown"."""
+    if line is None or line.value.startswith("0000"):
         return None
     try:
         return read_wall(line.value.strip()).replace(tzinfo=UTC)

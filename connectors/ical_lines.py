@@ -54,7 +54,7 @@ class Calendar:
 
 def unfold(text: str) -> list[str]:
     """Logical lines. Only CR LF and LF end a line; a fold may follow blank lines, as in the library."""
-    text = text.replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     text = _FOLD.sub("", text) if "\n\n" in text else text.replace("\n ", "").replace("\n\t", "")
     return text.split("\n")
 

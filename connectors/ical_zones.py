@@ -43,7 +43,8 @@ def known_zone(tzid: str) -> ZoneInfo | None:
     if name.lower() in {"tzone://microsoft/utc", "z"}:
         name = "UTC"
     parts = name.strip("/").split("/")
-    prefixed = ["/".join(parts[-count:]) for count in (3, 2) if len(parts) > count]
+    enough = len(parts) + name.startswith("/")
+    prefixed = ["/".join(parts[-count:]) for count in (3, 2) if enough > count]
     for candidate in (name, str(windows.get(name, "")), *prefixed):
         found = _iana(candidate) if candidate else None
         if found is not None:
