@@ -223,7 +223,7 @@ def under_way(conn: Connection) -> list[Delivery]:
 
 def sent_since(conn: Connection, since: datetime, *, besides: Collection[str] = ()) -> list[datetime]:
     """When messages left, or may have left, after ``since``, oldest first, not counting some addresses."""
-    return _departures(conn, since, deliveries.c.to.not_in(list(besides)))
+    return _departures(conn, since, *(deliveries.c.to != address for address in besides))
 
 
 def sent_to_since(conn: Connection, to: str, since: datetime) -> list[datetime]:
@@ -370,10 +370,10 @@ def _select(
     return [_delivery(row) for row in conn.execute(query)]
 
 
-def _departures(conn: Connection, since: datetime, where: ColumnElement[bool]) -> list[datetime]:
+def _departures(conn: Connection, since: datetime, *where: ColumnElement[bool]) -> list[datetime]:
     c = deliveries.c
     left = or_(c.sent_at > since, c.state.in_((State.UNKNOWN, State.COMMITTING)) & (c.changed_at > since))
-    query = select(func.coalesce(c.sent_at, c.changed_at)).where(c.owner == owner_of(conn), left, where)
+    query = select(func.coalesce(c.sent_at, c.changed_at)).where(c.owner == owner_of(conn), left, *where)
     return sorted(conn.execute(query).scalars())
 
 

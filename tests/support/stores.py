@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from connectors.base import CalendarInfo, Capabilities, ChangeSet, Cursor, Resource
-from daemon.store import Store
+from daemon.store import Store, open_store
 from daemon.store.calendars import Applied, apply
 from rules.model import Address, CalendarRef, Intent, Interval, Occurrence
 from tests.support.meetings import JO, NOW, meeting
@@ -16,6 +19,19 @@ from tests.support.meetings import JO, NOW, meeting
 HORIZON = NOW + timedelta(days=120)
 ACME = CalendarRef(account="acme", id="acme-calendar")
 OWN = CalendarRef(account="own", id="own-calendar")
+
+
+def fresh_store(folder: Path) -> Store:
+    """An empty store in ``folder``, without running the migrations again for every test."""
+    (folder / "state.db").write_bytes(_empty_file())
+    return open_store(folder / "state.db", NOW, check=False)
+
+
+@cache
+def _empty_file() -> bytes:
+    with tempfile.TemporaryDirectory() as name:
+        open_store(Path(name) / "state.db", NOW).close()
+        return (Path(name) / "state.db").read_bytes()
 
 
 def info(ref: CalendarRef = ACME, *, schedules: bool = False) -> CalendarInfo:

@@ -169,11 +169,12 @@ def test_postgresql_comes_later(url: str) -> None:
 
 
 AS_NOBODY = """
-import os, sys
+import os, sys, tempfile
 from datetime import UTC, datetime
 from daemon.store import StoreError, open_store
 from daemon.store.lock import lock
-import alembic.command, alembic.config
+with tempfile.TemporaryDirectory() as name:  # imports all that a stranger might not be able to read
+    open_store(name + "/state.db", datetime.now(UTC)).close()
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 now = datetime.now(UTC)
