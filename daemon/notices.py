@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from daemon.foreign_text import clean
 from daemon.poll import PollReport
 from daemon.store import calendars, deliveries
 from rules.hours import zone
-from rules.model import Owner
+from rules.model import OccurrenceKey, Owner
 
 AT_ONCE = frozenset({"sign-in needed", "shrunk"})
 """Troubles that do not mend themselves; any other is told when it happens twice in a row."""
@@ -46,16 +47,36 @@ def tell_of_poll(conn: Connection, report: PollReport, owner: Owner, now: dateti
             subject=f"An event in {info.name} cannot be read",
             body=(
                 f"An event in the calendar {info.name} of {report.account} cannot be read in full:\n\n"
-                f"    {resource.broken}\n    {resource.href}\n\n"
+                f"    {clean(resource.broken, 500)}\n    {clean(resource.href, 500)}\n\n"
                 "Whatever could be read of it is watched; the rest causes no mail. Please mend it in your "
                 "calendar app."
             ),
         )
 
 
+def tell_of_failures(
+    conn: Connection, failed: list[tuple[OccurrenceKey, str]], owner: Owner, now: datetime
+) -> None:
+    """Queue the news that meetings could not be judged; once a day for each."""
+    for key, error in failed:
+        _tell(
+            conn,
+            owner,
+            now,
+            kind="unjudged",
+            about=f"{key.identity}/{now.date().isoformat()}",
+            subject="A meeting could not be judged",
+            body=(
+                f"The rules could not be held against this meeting of {key.calendar.account}:\n\n"
+                f"    {clean(key.uid)}\n    {clean(error, 500)}\n\n"
+                "Nobody is written to about it. It is tried again every hour; rebookd's log has the details."
+            ),
+        )
+
+
 def _unseen(report: PollReport, since: datetime, owner: Owner, now: datetime) -> str:
     troubles = "\n".join(
-        f"    {trouble.calendar + ': ' if trouble.calendar else ''}{trouble.message}"
+        f"    {clean(trouble.calendar) + ': ' if trouble.calendar else ''}{clean(trouble.message, 500)}"
         for trouble in report.troubles
     )
     return (

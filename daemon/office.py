@@ -6,7 +6,6 @@ import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from connectors.base import CalendarConnector
 from daemon import notices, wiring
@@ -21,17 +20,7 @@ from daemon.store import agenda
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
 
-MISSED_POLLS = 3
-"""After so many intervals without a complete poll an account is blind."""
-
-AT_LEAST = timedelta(minutes=15)
-
 _RULES_NOTE = "rules fingerprint"
-
-
-def stale_after(poll_every: timedelta) -> timedelta:
-    """How long an account may go unread before nothing is concluded from it."""
-    return max(MISSED_POLLS * poll_every, AT_LEAST)
 
 
 @dataclass(slots=True)
@@ -77,13 +66,14 @@ class Office:
 
     def poll(self, account: str, progress: Progress | None = None) -> PollReport:
         """Poll one account, and queue what its owner must know of it. Call from one thread each."""
-        every = self.settings.accounts[account].poll_every.delta
+        configured = self.settings.accounts[account]
         poller = Poller(
             self.store,
-            self._connector("poll", account),
+            account,
+            lambda: self._connector("poll", account),
             self.clock,
-            kind=wiring.kind(self.settings.accounts[account]),
-            stale_after=stale_after(every),
+            kind=wiring.kind(configured),
+            stale_after=configured.seen(account).stale_after,
         )
         report = poller.poll(progress)
         with self.store.write() as conn:
@@ -97,8 +87,13 @@ class Office:
             return list(pool.map(lambda name: self.poll(name, progress), names))
 
     def decide(self) -> Decided:
-        """Judge what changed or came due."""
-        return self.decider.tick(self.clock.now(), stopping=self.stopping.is_set)
+        """Judge what changed or came due, and queue what its owner must know of it."""
+        now = self.clock.now()
+        decided = self.decider.tick(now, stopping=self.stopping.is_set)
+        if decided.failed:
+            with self.store.write() as conn:
+                notices.tell_of_failures(conn, decided.failed, self.settings.owner, now)
+        return decided
 
     def send(self) -> SendReport:
         """Send what is due."""

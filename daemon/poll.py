@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -26,6 +27,7 @@ from daemon import horizon
 from daemon.clock import Clock
 from daemon.store import agenda, calendars
 from daemon.store.engine import Store
+from daemon.store.errors import StoreError
 from rules.model import CalendarRef
 
 log = structlog.get_logger()
@@ -78,30 +80,50 @@ class Poller:
     """Polls one account into the store. Lives on that account's thread, as its connector does."""
 
     def __init__(
-        self, store: Store, connector: CalendarConnector, clock: Clock, *, kind: str, stale_after: timedelta
+        self,
+        store: Store,
+        account: str,
+        connect: Callable[[], CalendarConnector],
+        clock: Clock,
+        *,
+        kind: str,
+        stale_after: timedelta,
     ) -> None:
-        self.account = connector.account
+        self.account = account
         self._store = store
-        self._connector = connector
+        self._connect = connect
         self._clock = clock
         self._kind = kind
         self._stale_after = stale_after
 
     def poll(self, progress: Progress | None = None) -> PollReport:
-        """Read what changed. Never raises for anything the server did."""
+        """Read what changed. Raises StoreError, and nothing for whatever the server did."""
         report = PollReport(account=self.account)
-        try:
+        with self._isolated(report):
+            self._connector = self._connect()
             infos = self._connector.calendars()
             changed = self._changed(infos)
-        except ConnectorError as error:
-            self._note(report, error)
-        else:
             report.calendars = len(infos)
             self._forget_others(infos, report)
             for info in infos:
-                self._poll_calendar(info, changed, report, progress)
+                with self._isolated(report, info):
+                    self._poll_calendar(info, changed, report, progress)
         self._record(report)
         return report
+
+    @contextmanager
+    def _isolated(self, report: PollReport, info: CalendarInfo | None = None) -> Iterator[None]:
+        """Keep what goes wrong in here from everything around it."""
+        try:
+            yield
+        except ConnectorError as error:
+            self._note(report, error, info)
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("a poll failed unexpectedly", account=self.account)
+            said = f"reading it failed unexpectedly ({type(error).__name__}); rebookd's log has the details"
+            self._note(report, ConnectorError(said), info)
 
     def _changed(self, infos: Sequence[CalendarInfo]) -> frozenset[CalendarRef]:
         """The calendars that need a closer look."""
@@ -122,14 +144,11 @@ class Poller:
         report: PollReport,
         progress: Progress | None,
     ) -> None:
-        try:
-            if info.ref in changed:
-                self._take(info, report, progress)
-            else:
-                self._unchanged(info)
-            self._roll(info)
-        except ConnectorError as error:
-            self._note(report, error, info)
+        if info.ref in changed:
+            self._take(info, report, progress)
+        else:
+            self._unchanged(info)
+        self._roll(info)
 
     def _take(self, info: CalendarInfo, report: PollReport, progress: Progress | None) -> None:
         now = self._clock.now()
@@ -266,11 +285,3 @@ def kind_of(error: ConnectorError) -> str:
         if isinstance(error, kind):
             return word
     return "error"
-
-
-def broken_troubles(report: PollReport) -> list[Trouble]:
-    """What could not be read of single events, for the owner."""
-    return [
-        Trouble(account=report.account, kind="unreadable", message=resource.broken, calendar=info.name)
-        for info, resource in report.broken
-    ]

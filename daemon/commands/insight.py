@@ -28,7 +28,7 @@ from daemon.decide import Decider
 from daemon.exits import SIGN_IN_NEEDED, TEMPORARY, WOULD_SEND
 from daemon.foresight import Foresight, foresee
 from daemon.mail import Mail
-from daemon.office import Office, stale_after
+from daemon.office import Office
 from daemon.store import agenda, calendars, deliveries
 from daemon.store.engine import Store
 from rules.explain import RuleTrace
@@ -344,7 +344,7 @@ def _account(
     settings: Settings, name: str, row: calendars.AccountRow | None, every: list[calendars.CalendarRow]
 ) -> dict[str, object]:
     now = clock.now()
-    patience = stale_after(settings.accounts[name].poll_every.delta)
+    patience = settings.accounts[name].seen(name).stale_after
     if row is None or row.seen_at is None:
         state = "failing" if row and row.error else "never read"
     elif row.error_kind == "sign-in needed":

@@ -37,9 +37,8 @@ def init(folder: Path, force: bool) -> None:
         (folder / name).write_text(text, encoding="utf-8")
         click.echo(folder / name)
     for name in KINDS:
-        (folder / f"{name}.schema.json").write_text(
-            json.dumps(schema_of(name), indent=2) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(schema_of(name), indent=2, ensure_ascii=False) + "\n"
+        (folder / f"{name}.schema.json").write_text(text, encoding="utf-8")
     click.echo("Fill in your calendar and mail server, then: rebookd check --online", err=True)
 
 

@@ -1,0 +1,70 @@
+"""P1 and P2 against the real process: killed at any moment, it mails nobody twice and loses nothing."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.support.house import House, house
+
+KILLS = 50
+MEETINGS = 170
+
+
+def _start(place: House) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        place.command("-q", "run"),
+        env=place.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _kill_while_sending(place: House, chance: random.Random) -> None:
+    """Start the daemon and kill it a moment after the first message of this life, or before."""
+    before = place.log.stat().st_size if place.log.exists() else 0
+    process = _start(place)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        if place.log.exists() and place.log.stat().st_size > before:
+            break
+        if chance.random() < 0.002:
+            break
+        time.sleep(0.005)
+    time.sleep(chance.uniform(0, 0.12))
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_fifty_kills_give_no_duplicate_and_lose_nothing(tmp_path: Path) -> None:
+    """Kill -9 fifty times: every meeting ends sent exactly once, or unknown and told to the owner."""
+    chance = random.Random(20260302)
+    with house(tmp_path) as place:
+        for number in range(MEETINGS):
+            place.put(f"meeting-{number}", 24 + number / 2, to=f"guest{number}@acme.example")
+        for _ in range(KILLS):
+            _kill_while_sending(place, chance)
+        place.run("-q", "run", "--once", timeout=120)
+        place.run("-q", "run", "--once", timeout=120)
+        rows = place.json("outbox", "list")
+        taken = place.taken()
+    assert isinstance(rows, list)
+    asked = {row["uid"]: row for row in rows if row["rule"] == "confirm"}
+    arrived = collections.Counter(one["message_id"] for one in taken if "guest" in one["recipients"][0])
+    assert len(asked) == MEETINGS
+    assert {row["state"] for row in asked.values()} <= {"sent", "unknown"}
+    assert max(arrived.values()) == 1, "somebody was mailed twice"
+    for row in asked.values():
+        if row["state"] == "sent":
+            assert arrived[row["message_id"]] == 1, "a message said to be sent never arrived"
+    uncertain = [row["id"] for row in asked.values() if row["state"] == "unknown"]
+    told = [row for row in rows if row["rule"] == "rebookd" and row["step"] == "unknown"]
+    assert len(told) == len(uncertain)
+    assert arrived.total() + len(uncertain) >= MEETINGS
