@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Connection, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from daemon.store import waking
 from daemon.store.changes import calendar_is
 from daemon.store.engine import owner_of
-from daemon.store.rows import chosen, chunks, fetch, fetch_in
+from daemon.store.rows import chosen, chunks, fetch, fetch_in, named
 from daemon.store.schema import calendars, occurrences, people, resources
 from rules.model import CalendarRef, Occurrence, OccurrenceKey
 
@@ -92,9 +92,11 @@ def by_uids(conn: Connection, uids: Iterable[str]) -> list[Occurrence]:
 
 def copies(conn: Connection, keys: Iterable[OccurrenceKey]) -> list[Occurrence]:
     """The same meetings (UID and RECURRENCE-ID), in all calendars."""
-    c = occurrences.c
-    names = sorted({(key.uid, key.recurrence_id or "") for key in keys})
-    return fetch_in(conn, chosen(conn), tuple_(c.uid, c.recurrence_id), names)
+    found: dict[OccurrenceKey, Occurrence] = {}
+    for some in chunks({(key.uid, key.recurrence_id or "") for key in keys}):
+        for one in fetch(conn, chosen(conn).where(named(occurrences, some))):
+            found.setdefault(one.key, one)
+    return list(found.values())
 
 
 def get(conn: Connection, keys: Iterable[OccurrenceKey]) -> dict[OccurrenceKey, Occurrence]:
@@ -158,9 +160,8 @@ def _ids(conn: Connection, keys: Iterable[OccurrenceKey]) -> dict[OccurrenceKey,
         .join(calendars, calendars.c.id == resources.c.calendar_id)
         .where(c.owner == owner_of(conn))
     )
-    names = sorted({(key.uid, key.recurrence_id or "") for key in wanted})
-    for some in chunks(names):
-        for row in conn.execute(query.where(tuple_(c.uid, c.recurrence_id).in_(some))):
+    for some in chunks({(key.uid, key.recurrence_id or "") for key in wanted}):
+        for row in conn.execute(query.where(named(occurrences, some))):
             ref = CalendarRef(account=row.account, id=row.ref)
             key = OccurrenceKey(calendar=ref, uid=row.uid, recurrence_id=row.recurrence_id or None)
             if key in wanted:

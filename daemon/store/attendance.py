@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
-from daemon.store.rows import chunks
+from daemon.store.rows import chunks, named
 from daemon.store.schema import attendance
 from rules.model import Attendance, Held, Identity
 
@@ -28,8 +28,8 @@ def marks(conn: Connection, identities: Iterable[Identity]) -> dict[str, Attenda
     """What is known of these meetings, by ``str(identity)``."""
     c = attendance.c
     found: dict[str, Attendance] = {}
-    for some in chunks(sorted({(i.uid, i.recurrence_id or "") for i in identities})):
-        query = select(attendance).where(c.owner == owner_of(conn), tuple_(c.uid, c.recurrence_id).in_(some))
+    for some in chunks({(i.uid, i.recurrence_id or "") for i in identities}):
+        query = select(attendance).where(c.owner == owner_of(conn), named(attendance, some))
         for row in conn.execute(query):
             identity = Identity(uid=row.uid, recurrence_id=row.recurrence_id or None)
             found[str(identity)] = Attendance(held=Held(row.held), source=row.source, at=row.at)

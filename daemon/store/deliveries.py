@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
-from daemon.store.rows import chunks
+from daemon.store.rows import chunks, named
 from daemon.store.schema import deliveries
 from daemon.store.types import from_microseconds, to_microseconds
 from rules.delivery import Event, ForbiddenMove, State, next_state
@@ -163,9 +163,9 @@ def done(conn: Connection, identities: Iterable[Identity]) -> dict[str, Done]:
     """Everything ever queued for these meetings, by intent key."""
     c = deliveries.c
     found: dict[str, Done] = {}
-    for some in chunks(sorted({(i.uid, i.recurrence_id or "") for i in identities})):
+    for some in chunks({(i.uid, i.recurrence_id or "") for i in identities}):
         query = select(c.intent_key, c.state, c.changed_at).where(
-            c.owner == owner_of(conn), tuple_(c.uid, c.recurrence_id).in_(some), c.uid != ""
+            c.owner == owner_of(conn), named(deliveries, some), c.uid != ""
         )
         for key, state, at in conn.execute(query):
             found[key] = Done(key=key, state=state, at=at)

@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 
 from sqlalchemy import Connection, inspect, text
 
+from daemon.store import planner
 from daemon.store.errors import StoreError
 
 REVISIONS = ("0001",)
@@ -33,3 +34,4 @@ def upgrade(conn: Connection, path: str) -> None:
         config = Config(attributes={"connection": conn})
         config.set_main_option("script_location", str(scripts).replace("%", "%%"))
         command.upgrade(config, "head")
+    planner.teach(conn)

@@ -138,6 +138,7 @@ def _open(path: Path, owner: str, *, check: bool) -> Store:
     except BaseException:
         engine.dispose()
         raise
+    engine.dispose()  # connections made from here on know the planner's statistics
     return Store(engine, str(path), identity)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, insert, select, tuple_
 
 from daemon.store.codec import decode
 from daemon.store.engine import owner_of
@@ -70,6 +70,13 @@ def to_occurrence(row: Row[Any]) -> Occurrence:
         recurrence_id=row.recurrence_id or None,
     )
     return decode(row.record, key=key, href=row.href, etag=row.etag, observed_at=row.observed_at)
+
+
+def named(table: Table, names: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
+    """That a row's UID and RECURRENCE-ID are one of these pairs; said so that an index serves it."""
+    pairs = sorted(names)
+    c = table.c
+    return c.uid.in_(sorted({uid for uid, _ in pairs})) & tuple_(c.uid, c.recurrence_id).in_(pairs)
 
 
 def fetch(conn: Connection, query: Select[Any]) -> list[Occurrence]:

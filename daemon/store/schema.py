@@ -110,7 +110,9 @@ occurrences = Table(
     UniqueConstraint("resource_id", "uid", "recurrence_id", name="uq_occurrences"),
     Index("ix_occurrences_uid", "owner", "uid", "recurrence_id"),
     Index("ix_occurrences_start", "owner", "start"),
-    Index("ix_occurrences_long", "owner", "end", sqlite_where=text("long"), postgresql_where=text("long")),
+    Index(
+        "ix_occurrences_long", "owner", "end", sqlite_where=text("long = 1"), postgresql_where=text("long")
+    ),
     Index(
         "ix_occurrences_wake",
         "owner",

@@ -141,7 +141,7 @@ def upgrade() -> None:
         "occurrences",
         ["owner", "end"],
         unique=False,
-        sqlite_where=sa.text("long"),
+        sqlite_where=sa.text("long = 1"),
         postgresql_where=sa.text("long"),
     )
     op.create_index("ix_occurrences_start", "occurrences", ["owner", "start"], unique=False)
