@@ -87,7 +87,8 @@ def radicale_server(tmp_path: Path, *, calendars: tuple[str, ...] = ("work",)) -
     (directory / "users").write_text(f"{server.user}:{server.password}\n")
     (directory / "config").write_text(
         f"[server]\nhosts = 127.0.0.1:{port}\n"
-        f"[auth]\ntype = htpasswd\nhtpasswd_filename = {directory}/users\nhtpasswd_encryption = plain\ndelay = 0\n"
+        f"[auth]\ntype = htpasswd\nhtpasswd_filename = {directory}/users\n"
+        "htpasswd_encryption = plain\ndelay = 0\n"
         f"[storage]\nfilesystem_folder = {directory}/collections\n"
         "[logging]\nlevel = warning\n"
     )

@@ -1,0 +1,208 @@
+"""What every calendar connector owes the daemon, shown on memory, Radicale and Xandikos alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.base import (
+    CalendarConnector,
+    CalendarInfo,
+    ChangeSet,
+    Conflict,
+    ConnectorError,
+    Cursor,
+    CursorExpired,
+    Known,
+)
+from connectors.caldav import CalDavConnector
+from connectors.memory import MemoryConnector
+from rules.model import Interval, PartStat
+from tests.support.ics import LISBON, WINDOW, calendar, event, vevent
+from tests.support.servers import Server, radicale_server, xandikos_server
+
+ATTENDEES = ("ORGANIZER:mailto:dana@va.example", "ATTENDEE;PARTSTAT=ACCEPTED;CN=Jo:mailto:jo@acme.example")
+
+
+class Subject:
+    """A connector together with a way to change its calendar from outside."""
+
+    def __init__(
+        self,
+        connector: CalendarConnector,
+        put: Callable[[str, str], None],
+        remove: Callable[[str], None],
+        forget: Callable[[Cursor], Cursor],
+    ) -> None:
+        self.connector, self.put, self.remove, self.forget = connector, put, remove, forget
+
+    @property
+    def work(self) -> CalendarInfo:
+        """The calendar named Work."""
+        return next(info for info in self.connector.calendars() if info.name == "Work")
+
+    def poll(self, known: Known | None = None, window: Interval = WINDOW) -> ChangeSet:
+        """Poll it."""
+        return self.connector.poll(self.work.ref, window, known or Known())
+
+
+def _served(server: Server, base: str) -> Subject:
+    connector = CalDavConnector(
+        "own", server.url, username=server.user, password=server.password, home_zone=LISBON
+    )
+
+    def put(name: str, raw: str) -> None:
+        server.request("PUT", base + name, raw, **{"Content-Type": "text/calendar; charset=utf-8"})
+
+    return Subject(
+        connector,
+        put,
+        lambda name: (server.request("DELETE", base + name), None)[1],
+        lambda cursor: Cursor('["x", "http://radicale.org/ns/sync/0000"]'),
+    )
+
+
+@pytest.fixture(params=["memory", "radicale", "xandikos"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    """Each implementation in turn."""
+    if request.param == "memory":
+        memory = MemoryConnector("own", names=("Work", "Home"), home_zone=LISBON)
+
+        def forget(cursor: Cursor) -> Cursor:
+            memory.forget_cursors()
+            return cursor
+
+        yield Subject(memory, memory.put, memory.remove, forget)
+        return
+    serve = radicale_server if request.param == "radicale" else xandikos_server
+    base = "/dana/work/" if request.param == "radicale" else "/dana/calendars/work/"
+    with serve(tmp_path, calendars=("work", "home")) as server:
+        subject = _served(server, base)
+        yield subject
+        subject.connector.close()
+
+
+def test_life_of_a_calendar(subject: Subject) -> None:
+    """From the first full poll over additions, changes and removals, nothing is lost or told twice."""
+    names = {info.name for info in subject.connector.calendars()}
+    assert {"Work", "Home"} <= names
+    work = subject.work
+
+    empty = subject.poll()
+    assert (empty.full, empty.changed, empty.kept) == (True, (), frozenset())
+
+    subject.put("a.ics", event("SUMMARY:Kickoff", *ATTENDEES))
+    subject.put("b.ics", event("RRULE:FREQ=WEEKLY;COUNT=3", uid="weekly"))
+    first = subject.poll()
+    assert first.full
+    assert {each.uid: len(each.occurrences) for each in first.changed} == {"kickoff": 1, "weekly": 3}
+    assert {each.uid: each.recurring for each in first.changed} == {"kickoff": False, "weekly": True}
+    [kickoff] = next(each for each in first.changed if each.uid == "kickoff").occurrences
+    assert kickoff.title == "Kickoff"
+    assert kickoff.start == datetime(2026, 3, 2, 9, tzinfo=UTC)
+    assert kickoff.tzid == LISBON
+    assert [(each.address, each.name, each.partstat) for each in kickoff.attendees] == [
+        ("jo@acme.example", "Jo", PartStat.ACCEPTED)
+    ]
+    assert kickoff.href
+    assert kickoff.etag
+    assert kickoff.key.calendar == work.ref
+
+    etags = {each.href: each.etag for each in first.changed}
+    quiet = subject.poll(Known(cursor=first.cursor, etags=lambda: etags))
+    assert not quiet.full
+    assert (quiet.changed, quiet.removed) == ((), frozenset())
+
+    again = subject.poll(Known(etags=lambda: etags))
+    assert (again.full, again.changed, again.kept) == (True, (), frozenset(etags))
+
+    subject.connector.changed_calendars({work.ref: quiet.cursor})
+    settled = subject.poll(Known(cursor=quiet.cursor, etags=lambda: etags))
+    assert subject.connector.changed_calendars({work.ref: settled.cursor}) == frozenset()
+
+    subject.put("a.ics", event("SUMMARY:Kickoff again", *ATTENDEES))
+    subject.put("c.ics", event(uid="third"))
+    subject.remove("b.ics")
+    assert subject.connector.changed_calendars({work.ref: settled.cursor}) == {work.ref}
+    told: list[tuple[int, int]] = []
+    changes = subject.connector.poll(
+        work.ref,
+        WINDOW,
+        Known(cursor=settled.cursor, etags=lambda: etags),
+        lambda done, total: told.append((done, total)),
+    )
+    assert not changes.full
+    assert {each.uid for each in changes.changed} == {"kickoff", "third"}
+    assert {href.rpartition("/")[2] for href in changes.removed} == {"b.ics"}
+    assert told[-1] == (2, 2)
+
+    expired = subject.forget(changes.cursor)
+    with pytest.raises(CursorExpired):
+        subject.poll(Known(cursor=expired, etags=lambda: etags))
+
+
+def test_moving(subject: Subject) -> None:
+    """A move keeps UID, zone and answers' owners, raises SEQUENCE, and refuses to overwrite a change."""
+    subject.put("a.ics", event("SUMMARY:Kickoff", *ATTENDEES))
+    subject.put("s.ics", event("RRULE:FREQ=WEEKLY;COUNT=3", *ATTENDEES, uid="weekly"))
+    found = {each.uid: each for each in subject.poll().changed}
+
+    [before] = found["kickoff"].occurrences
+    moved = subject.connector.move(before, before.start + timedelta(days=1), before.end + timedelta(days=1))
+    [after] = moved.occurrences
+    assert (after.key, after.sequence, after.tzid) == (before.key, before.sequence + 1, before.tzid)
+    assert (after.start - before.start, after.end - before.end) == (timedelta(days=1), timedelta(days=1))
+    assert after.attendees[0].partstat is PartStat.NEEDS_ACTION
+    assert after.etag != before.etag
+    with pytest.raises(Conflict):
+        subject.connector.move(before, before.start, before.end)
+
+    second = found["weekly"].occurrences[1]
+    subject.connector.move(second, second.start + timedelta(hours=2), second.end + timedelta(hours=2))
+    resource = subject.connector.read(subject.work.ref, second.href, WINDOW)
+    assert resource is not None
+    assert [f"{each.start:%d %H:%M}" for each in resource.occurrences] == ["02 09:00", "09 11:00", "16 09:00"]
+    assert [each.key for each in resource.occurrences] == [each.key for each in found["weekly"].occurrences]
+
+    subject.remove("a.ics")
+    assert subject.connector.read(subject.work.ref, before.href, WINDOW) is None
+    with pytest.raises(Conflict):
+        subject.connector.move(after, before.start, before.end)
+
+
+def test_window_rolls_without_asking(subject: Subject) -> None:
+    """The kept text gives the occurrences of another window, and one bad part spares its neighbours."""
+    subject.put("s.ics", event("RRULE:FREQ=MONTHLY", uid="monthly"))
+    [resource] = subject.poll().changed
+    later = Interval(datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC))
+    rolled = subject.connector.expand(subject.work.ref, resource, later)
+    assert [f"{each.start:%Y-%m-%d}" for each in rolled.occurrences] == ["2027-01-02", "2027-02-02"]
+    assert resource.occurrences[0].start == datetime(2026, 3, 2, 9, tzinfo=UTC)
+
+
+def test_unknown_calendar_is_an_error(subject: Subject) -> None:
+    """A calendar that is not there is an error, never an empty one."""
+    missing = type(subject.work.ref)(account="own", id=subject.work.ref.id.rstrip("/") + "-gone/")
+    with pytest.raises(ConnectorError):
+        subject.connector.poll(missing, WINDOW, Known())
+
+
+def test_override_travels(subject: Subject) -> None:
+    """An instance moved by somebody else is seen at its new time under its old name."""
+    raw = calendar(
+        vevent("RRULE:FREQ=WEEKLY;COUNT=2"),
+        vevent(
+            "RECURRENCE-ID;TZID=Europe/Lisbon:20260309T090000",
+            "DTSTART;TZID=Europe/Lisbon:20260310T150000",
+            "DTEND;TZID=Europe/Lisbon:20260310T160000",
+        ),
+    )
+    subject.put("o.ics", raw)
+    [resource] = subject.poll().changed
+    assert [(each.key.recurrence_id, f"{each.start:%d %H:%M}") for each in resource.occurrences] == [
+        ("20260302T090000Z", "02 09:00"),
+        ("20260309T090000Z", "10 15:00"),
+    ]
