@@ -242,7 +242,9 @@ def fake_dav() -> Iterator[FakeDav]:
             request = Request(self.command, self.path, self.rfile.read(length).decode(), headers)
             dav.requests.append(request)
             answer = dav.answer(request)
-            self.send_response(answer.status)
+            self.send_response_only(answer.status)
+            if "Date" not in answer.headers:
+                self.send_header("Date", self.date_time_string())
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             with contextlib.suppress(OSError):
