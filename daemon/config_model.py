@@ -184,7 +184,7 @@ class AccountConfig(Strict):
     calendars: Annotated[tuple[Words, ...], OneOrMany()] | None = Field(None, examples=[["Client calls"]])
     """Names or addresses of the calendars to look at; without it, all I can read."""
     poll_every: Annotated[Span, AfterValidator(_interval)] = Field(span("5m"), examples=["5m", "1h"])
-    """How often to look; 30 seconds at least."""
+    """How often to look: every second at most, once a day at least."""
     client: Words | None = Field(None, examples=["Acme"])
     """The client this account belongs to; nothing about one client is told to another."""
     language: Language | None = None

@@ -102,7 +102,9 @@ class Given(Strict):
     uid: str
     """Its UID; the same in two accounts is one meeting."""
     title: str = ""
+    """Its title."""
     location: str = ""
+    """Where it is."""
     starts: Offset
     """When it starts."""
     lasts: Span = Span(delta=timedelta(minutes=30), text="30m")
@@ -116,20 +118,30 @@ class Given(Strict):
     created: Offset = Offset(delta=timedelta(days=-7), text="-7d")
     """When it was made."""
     categories: Annotated[tuple[str, ...], OneOrMany()] = ()
+    """Its categories, such as a mark of mine."""
     all_day: bool = False
+    """It has a date and no time."""
     floating: bool = False
+    """Its time names no time zone."""
     transparent: bool = False
+    """It does not take my time."""
     private: bool = False
+    """Its title is nobody else's business."""
     cancelled: bool = False
+    """It is cancelled."""
     recurring: bool = False
+    """It belongs to a series."""
     recurrence_id: str | None = None
+    """Which one of its series it is."""
 
 
 class Moved(Strict):
     """New times of a meeting."""
 
     starts: Offset
+    """When it starts now."""
     lasts: Span | None = None
+    """How long it is now; without it, as long as before."""
 
 
 Mark = Literal["held", "missed", "missed-by-me"]
@@ -139,16 +151,22 @@ class Expected(Strict):
     """A message that must leave; only what is written is compared."""
 
     rule: str
+    """The rule that asks for it."""
     step: str
+    """The step of that rule."""
     to: Annotated[Address, BeforeValidator(read_address)] | None = None
+    """Whom it goes to."""
     do: str | None = None
+    """What the step does."""
     uid: str | None = None
+    """The meeting it is about."""
 
 
 class Moment(Strict):
     """Something that happens, and what must have left since the moment before."""
 
     at: Offset
+    """When it happens."""
     add: Annotated[tuple[Given, ...], OneOrMany()] = ()
     """Meetings that appear."""
     answer: dict[str, Answers] = Field(default_factory=dict)
@@ -173,13 +191,16 @@ class AccountGiven(Strict):
     """What is known of an account."""
 
     client: str | None = None
+    """The client the account belongs to."""
     rsvp: Literal["trusted", "untrusted"] = "trusted"
+    """Whether answers in this account are to be believed."""
 
 
 class RuleTest(Strict):
     """One story: a clock, what is given, and what happens."""
 
     name: str
+    """What the story shows."""
     clock: Clock
     """When it starts; offsets count from here."""
     me: Annotated[tuple[Address, ...], BeforeValidator(_addresses), Field(min_length=1)]
@@ -187,8 +208,11 @@ class RuleTest(Strict):
     time_zone: Zone = "UTC"
     """My time zone."""
     accounts: dict[str, AccountGiven] = Field(default_factory=dict)
+    """What is known of accounts, by name."""
     given: tuple[Given, ...] = ()
+    """The meetings there are at first."""
     timeline: Annotated[tuple[Moment, ...], Field(min_length=1)]
+    """What happens, in order."""
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -231,6 +255,7 @@ class RehearsalFile(Strict):
     rules: str = "rules.yaml"
     """The rules file to rehearse, relative to this one."""
     tests: Annotated[tuple[RuleTest, ...], Field(min_length=1)]
+    """The stories."""
 
 
 __all__ = ["Expected", "Given", "Mark", "Moment", "RehearsalFile", "RuleTest"]
