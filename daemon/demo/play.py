@@ -1,0 +1,227 @@
+"""Play the day: write real files, run real servers, move the clock, and see what leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC
+from importlib import resources
+from pathlib import Path
+from string import Template
+from types import FrameType
+
+from daemon import logs
+from daemon.clock import SetClock
+from daemon.config import Settings, load
+from daemon.demo.meeting import LISBON, CalendarApp
+from daemon.demo.servers import CalendarServer, Sink, calendar_server, mail_sink
+from daemon.demo.story import AT_FIRST, CALENDARS, MOMENTS, Look, Moment
+from daemon.demo.telling import Teller
+from daemon.demo.verdict import Arrival, differences
+from daemon.exits import DONE, FAILED, Failure
+from daemon.office import Office, Round
+from daemon.outbox import Outcome
+from daemon.store import agenda, deliveries
+from daemon.store.deliveries import Delivery
+from daemon.store.opening import open_store
+from rules.delivery import State
+from rules.explain import explain
+
+
+def play(keep: str | None) -> int:
+    """Play the day and return the exit code: 0 when every expected mail left once, and no other.
+
+    ``keep`` names a new or empty folder where everything stays; without it only the mails do, in a
+    new temporary folder. Raises :class:`Failure` when the folder cannot be used.
+    """
+    logs.configure(verbosity=-1)
+    with _stopped_politely(), _folders(keep) as folders:
+        calendars = calendar_server(folders.work / "calendars", CALENDARS)
+        with calendars as server, mail_sink(folders.mails) as sink:
+            settings = load(_write_files(folders.work, server, sink))
+            teller = Teller(LISBON)
+            teller.opening(settings, MOMENTS[0].at, server.url, sink.port)
+            day = _Day(settings, server, sink, teller)
+            day.play()
+        arrivals = day.arrivals()
+        wrong = [*differences(MOMENTS, arrivals), *day.troubles]
+        teller.table(arrivals)
+        teller.end(wrong, len(arrivals), folders.mails, folders.work if keep else None)
+        folders.finished = True
+    return FAILED if wrong else DONE
+
+
+@dataclass(slots=True)
+class _Folders:
+    """Where things lie; ``finished`` once the mails are worth keeping."""
+
+    work: Path
+    mails: Path
+    finished: bool = False
+
+
+@contextlib.contextmanager
+def _folders(keep: str | None) -> Iterator[_Folders]:
+    if keep is not None:
+        folder = Path(keep).expanduser()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            taken = any(folder.iterdir())
+        except OSError as error:
+            raise Failure(f"{folder} cannot be used ({error.strerror}); name another folder") from error
+        if taken:
+            raise Failure(f"{folder} is not empty; name a new folder")
+        yield _Folders(folder, folder / "mails")
+        return
+    with tempfile.TemporaryDirectory(prefix="rebookd-demo-") as work:
+        folders = _Folders(Path(work), Path(tempfile.mkdtemp(prefix="rebookd-mails-")))
+        try:
+            yield folders
+        finally:
+            if not folders.finished:
+                shutil.rmtree(folders.mails, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _stopped_politely() -> Iterator[None]:
+    """A request to end cleans up as Ctrl-C does."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write_files(folder: Path, server: CalendarServer, sink: Sink) -> Path:
+    """The owner's files; the path of the configuration."""
+    ours = resources.files("daemon.demo")
+    (folder / "password").touch(mode=0o600)
+    (folder / "password").write_text(server.password, encoding="utf-8")
+    rules = ours.joinpath("rules.yaml").read_text(encoding="utf-8")
+    (folder / "rules.yaml").write_text(rules, encoding="utf-8")
+    config = Template(ours.joinpath("config.yaml").read_text(encoding="utf-8"))
+    path = folder / "config.yaml"
+    path.write_text(config.substitute(dav_url=server.url, smtp_port=sink.port), encoding="utf-8")
+    return path
+
+
+@dataclass(slots=True)
+class _Day:
+    """The day while it is played. ``troubles`` are sentences about what should never happen."""
+
+    settings: Settings
+    server: CalendarServer
+    sink: Sink
+    teller: Teller
+    troubles: list[str] = field(default_factory=list)
+    clock: SetClock = field(default_factory=lambda: SetClock(MOMENTS[0].at))
+    _sent: list[Delivery] = field(default_factory=list)
+
+    def play(self) -> None:
+        """Every moment in its order; rebookd starts anew where the story says so."""
+        lives: list[list[Moment]] = []
+        for moment in MOMENTS:
+            if moment.restart or not lives:
+                lives.append([])
+            lives[-1].append(moment)
+        with CalendarApp(self.server) as app:
+            for account, name in CALENDARS.items():
+                app.make_calendar(account, name)
+            for meeting in AT_FIRST:
+                app.save(meeting)
+            for life in lives:
+                self._live(life, app)
+
+    def _live(self, moments: list[Moment], app: CalendarApp) -> None:
+        """One life of rebookd, from its start to its stop."""
+        self.clock.at = moments[0].at.astimezone(UTC)
+        store = open_store(self.settings.state, self.clock.now())
+        office = Office(self.settings, store, self.clock)
+        try:
+            office.start()
+            for moment in moments:
+                self._moment(office, moment, app)
+        finally:
+            office.close()
+            store.close()
+
+    def _moment(self, office: Office, moment: Moment, app: CalendarApp) -> None:
+        self.clock.at = moment.at.astimezone(UTC)
+        self.teller.moment(moment)
+        if moment.restart:
+            self.teller.restarted()
+        for _, meeting in moment.deeds:
+            app.save(meeting)
+        done = office.round()
+        self._tell(office, done)
+        for look in moment.looks:
+            self._explain(office, look)
+
+    def _tell(self, office: Office, done: Round) -> None:
+        self.teller.polled(done.polls)
+        for report in done.polls:
+            self.troubles += [f"{one.account} could not be read: {one.message}" for one in report.troubles]
+        with office.store.read() as conn:
+            subjects = agenda.get(conn, [one.key for one in done.decided.planned])
+        for intent in done.decided.planned:
+            self.teller.found(intent, subjects[intent.key])
+        outcomes = done.sent.outcomes if done.sent else []
+        for outcome in outcomes:
+            self._tell_outcome(office, outcome)
+        if not outcomes:
+            self.teller.nothing()
+
+    def _tell_outcome(self, office: Office, outcome: Outcome) -> None:
+        with office.store.read() as conn:
+            delivery = deliveries.get(conn, outcome.id)
+        assert delivery is not None  # noqa: S101 - rows are never deleted
+        if delivery.state is not State.SENT:
+            self.teller.unsent(delivery)
+            return
+        self._sent.append(delivery)
+        account = self.settings.accounts[delivery.key.calendar.account] if delivery.key else None
+        path = next(path for path, content in self.sink.taken if _message_id(content) == delivery.message_id)
+        self.teller.mail(delivery, (account and account.time_zone) or LISBON.key, path)
+
+    def _explain(self, office: Office, look: Look) -> None:
+        now = self.clock.now()
+        with office.store.read() as conn:
+            subject = agenda.by_uids(conn, [look.uid])[0]
+            seen = office.decider.snapshot(conn, [subject], now)
+        traces = {trace.rule: trace for trace in explain(seen, self.settings.policy, subject, now)}
+        self.teller.quiet(subject, traces[look.rule])
+
+    def arrivals(self) -> list[Arrival]:
+        """What the mail server took, with what the outbox says of it."""
+        known = {delivery.message_id: delivery for delivery in self._sent}
+        found = []
+        for path, content in self.sink.taken:
+            message = email.message_from_bytes(content, policy=email.policy.default)
+            delivery = known.get(_message_id(content))
+            sent_at = (delivery.sent_at if delivery else None) or self.clock.now()
+            found.append(
+                Arrival(
+                    at=sent_at.astimezone(LISBON),
+                    rule=delivery.rule if delivery else "",
+                    step=delivery.step if delivery else "",
+                    to=str(message["To"].addresses[0].addr_spec),
+                    subject=str(message["Subject"]),
+                    path=path,
+                )
+            )
+        return found
+
+
+def _message_id(content: bytes) -> str:
+    return str(email.message_from_bytes(content, policy=email.policy.default)["Message-ID"])
