@@ -317,7 +317,8 @@ class Outbox:
         if words is not None:
             self._settle(delivery, Event.REFUSE, report, why=words)
             return
-        self._settle(delivery, Event.ACCEPT, report, sent_at=self._clock.now())
+        # whoever took it over meanwhile could only doubt; the server's word settles that
+        self._settle(delivery, Event.ACCEPT, report, lease=None, sent_at=self._clock.now())
 
     def _after_error(self, delivery: Delivery, error: ConnectorError, report: SendReport) -> None:
         """The mailer said what happened; all but a doubt means that the message was not kept."""
