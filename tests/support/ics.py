@@ -32,7 +32,7 @@ def vevent(
     names = {line.partition(":")[0].partition(";")[0] for line in lines}
     if start and "DTSTART" not in names:
         body.append(start)
-    if not names & {"DTEND", "DURATION", "DTSTART"} and "T" in start:
+    if not names & {"DTEND", "DURATION", "DTSTART"} and "T" in start.rpartition(":")[2]:
         body.append("DURATION:PT1H")
     return "\r\n".join(["BEGIN:VEVENT", *body, *lines, "END:VEVENT"])
 
