@@ -152,7 +152,8 @@ class Decider:
             attendance=attendance.marks(conn, identities),
             done=deliveries.done(conn, identities),
             calendars={
-                row.ref: CalendarSeen(name=row.name, seen_at=row.seen_at) for row in calendars.calendars(conn)
+                row.ref: CalendarSeen(name=row.name, seen_at=row.seen_at, first_seen_at=row.first_seen_at)
+                for row in calendars.calendars(conn)
             },
         )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from connectors.base import CalendarConnector
+from connectors.base import CalendarConnector, Mailer
 from daemon import notices, wiring
 from daemon.clock import Clock
 from daemon.config import Settings
@@ -19,6 +20,8 @@ from daemon.scribe import Scribe
 from daemon.store import agenda
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
+
+Connect = Callable[[Settings, str], CalendarConnector]
 
 _RULES_NOTE = "rules fingerprint"
 
@@ -33,19 +36,31 @@ class Round:
 
 
 class Office:
-    """Everything one configuration needs to poll, decide and send."""
+    """Everything one configuration needs to poll, decide and send.
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+    ``connect`` and ``mailer`` stand in for the configured ones, for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        *,
+        connect: Connect = wiring.connector,
+        mailer: Mailer | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store
         self.clock = clock
         self.decider = Decider(store, settings)
         self.scribe = Scribe(store, settings, clock)
         self.stopping = threading.Event()
+        self._connect = connect
         self._connectors: dict[tuple[str, str], CalendarConnector] = {}
         self.outbox = Outbox(
             store,
-            wiring.mailer(settings),
+            mailer or wiring.mailer(settings),
             clock,
             recheck=Recheck(store, self.decider, self._connect_to_send, clock),
             compose=self.scribe.compose,
@@ -116,7 +131,7 @@ class Office:
         """One connector for each use, since each use has a thread of its own."""
         key = (use, account)
         if key not in self._connectors:
-            self._connectors[key] = wiring.connector(self.settings, account)
+            self._connectors[key] = self._connect(self.settings, account)
         return self._connectors[key]
 
 

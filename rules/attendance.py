@@ -36,6 +36,7 @@ def attendance_of(
         label = label_of(copy, snapshot.owner.marks)
         if label is not None:
             held, source = label
-            at = copy.modified or copy.observed_at or copy.end_utc
+            known = [at for at in (copy.modified, copy.relabelled_at) if at is not None]
+            at = max(known, default=copy.end_utc)
             return Attendance(held=held, source=f"{source} in {copy.key.calendar.account}", at=at)
     return None

@@ -17,7 +17,7 @@ from rules.fields import Moment
 from rules.hours import WorkingHours, quiet_until
 from rules.matching import predicates
 from rules.model import Address, Because, Intent, Occurrence
-from rules.policy import TELLS_ME, Do, Guard, Mode, Policy, Rule, Step, Unconfirmed
+from rules.policy import TELLS_ME, Do, Mode, Policy, Rule, Step, Unconfirmed
 from rules.verdict import Verdict
 from rules.view import View
 
@@ -171,6 +171,7 @@ class Examiner:
         """Each step for each of its recipients, in the order of the rule."""
         hours = self.view.owner.hours
         timed = [Timed(step, *window(step, occurrence, hours)) for step in rule.then]
+        since = max((at for at in (verdict.since, self.view.touched(occurrence)) if at), default=None)
         for one in timed:
             to_owner = one.step.do in TELLS_ME
             overtaken = not to_owner and any(
@@ -178,6 +179,8 @@ class Examiner:
             )
             for to in self.view.owner.addresses[:1] if to_owner else verdict.people:
                 stage, why, again = self._stage(rule, occurrence, one, to, now)
+                if stage is Stage.OPEN and self._is_old_news(occurrence, one.due, since):
+                    stage, why = Stage.WITHHELD, "it was already due when its calendar was first read"
                 if stage in {Stage.OPEN, Stage.WITHHELD} and overtaken:
                     stage, why, again = Stage.OVERTAKEN, "a later step of this rule is open", None
                 yield StepLook(
@@ -203,17 +206,18 @@ class Examiner:
             seen = self.view.seen_at(occurrence)
             since = f"since {seen.isoformat()}" if seen else "yet"
             return Stage.WITHHELD, f"{account.name} has not been seen {since}", None
-        guard = self.policy.guard
-        first = account.first_seen_at
-        if guard.first_sync == "quiet" and (first is None or timed.due < first):
-            why = f"it was already due when {account.name} was first read (first_sync: quiet)"
-            return Stage.WITHHELD, why, None
-        return self._quiet(guard, timed.until, now)
+        return self._quiet(timed.until, now)
 
-    def _quiet(self, guard: Guard, until: datetime, now: datetime) -> tuple[Stage, str, datetime | None]:
-        if guard.quiet_hours is None:
-            return Stage.OPEN, "", None
-        ends = quiet_until(guard.quiet_hours.start, guard.quiet_hours.end, self.view.owner.zone, now)
+    def _is_old_news(self, occurrence: Occurrence, due: datetime, since: datetime | None) -> bool:
+        """Whether a step was already open, for the same reason, when its calendar was first read (P9)."""
+        if self.policy.guard.first_sync != "quiet":
+            return False
+        first = self.view.first_seen_at(occurrence)
+        return first is None or max(due, since or due) < first
+
+    def _quiet(self, until: datetime, now: datetime) -> tuple[Stage, str, datetime | None]:
+        quiet = self.policy.guard.quiet_hours
+        ends = quiet_until(quiet.start, quiet.end, self.view.owner.zone, now) if quiet else None
         if ends is None:
             return Stage.OPEN, "", None
         if ends >= until:

@@ -141,8 +141,10 @@ class Occurrence:
 
     For ``ALL_DAY``, ``FLOATING`` and ``UNKNOWN_ZONE`` the times are what the account's own zone
     would make of them: good enough to find and show the event, never to act on it.
-    ``time_changed_at`` is when we last saw its start or end move (UTC); ``observed_at`` when we last
-    read it. ``href`` and ``etag`` are the connector's own handle for reading and writing.
+    ``appeared_at`` is when we first saw it, unless it was there when its calendar was first read;
+    ``time_changed_at`` when we last saw its start or end move, ``relabelled_at`` its title or categories
+    change, ``observed_at`` when we last read it (all UTC). ``href`` and ``etag`` are the connector's own
+    handle for reading and writing.
     """
 
     key: OccurrenceKey
@@ -167,6 +169,8 @@ class Occurrence:
     etag: str = ""
     observed_at: datetime | None = None
     time_changed_at: datetime | None = None
+    appeared_at: datetime | None = None
+    relabelled_at: datetime | None = None
 
     @property
     def identity(self) -> Identity:
@@ -230,10 +234,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarSeen:
-    """What people call a calendar, and when it was last read completely (UTC; None = never)."""
+    """What people call a calendar, and when it was last and first read completely (UTC; None = never)."""
 
     name: str
     seen_at: datetime | None
+    first_seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ class Verdict:
     """Whether the condition holds (None = unknown), whom it concerns, and why.
 
     ``reason`` is one sentence for the owner. ``wake`` are the instants (UTC) at which the answer may
-    change by time alone. ``tone`` tells the mail how sure we are.
+    change by time alone. ``tone`` tells the mail how sure we are. ``since`` is the last thing seen to
+    happen (UTC) without which the answer would be another; None when nothing was.
     """
 
     holds: bool | None
@@ -23,6 +24,7 @@ class Verdict:
     reason: str = ""
     tone: str = ""
     wake: tuple[datetime, ...] = ()
+    since: datetime | None = None
 
 
 class Looking:
@@ -55,6 +57,7 @@ class Looking:
         people: Iterable[Address] = (),
         tone: str = "",
         wake: Iterable[datetime | None] = (),
+        since: Iterable[datetime | None] = (),
     ) -> Verdict:
         """The verdict with everything noted so far."""
         return Verdict(
@@ -64,4 +67,5 @@ class Looking:
             reason=reason,
             tone=tone,
             wake=tuple(at for at in wake if at is not None),
+            since=max((at for at in since if at is not None), default=None),
         )

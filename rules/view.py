@@ -75,6 +75,20 @@ class View:
         calendar = self.snapshot.calendars.get(occurrence.key.calendar)
         return calendar.seen_at if calendar else self.account(occurrence).seen_at
 
+    def first_seen_at(self, occurrence: Occurrence) -> datetime | None:
+        """When both its account and its calendar had been read completely for the first time (UTC)."""
+        account = self.account(occurrence).first_seen_at
+        calendar = self.snapshot.calendars.get(occurrence.key.calendar)
+        if account is None or calendar is None or calendar.first_seen_at is None:
+            return account
+        return max(account, calendar.first_seen_at)
+
+    def touched(self, occurrence: Occurrence) -> datetime | None:
+        """When it last changed under our eyes in what it asks of me: it came, moved, or I answered."""
+        mine = [one.answered_at for one in occurrence.attendees if one.address in self.owner.addresses]
+        seen = (occurrence.appeared_at, occurrence.time_changed_at, *mine)
+        return max((at for at in seen if at is not None), default=None)
+
     def is_blind(self, occurrence: Occurrence) -> bool:
         """Whether its calendar has not been read for so long that nothing may be concluded."""
         seen = self.seen_at(occurrence)

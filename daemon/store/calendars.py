@@ -44,6 +44,7 @@ class CalendarRow:
     ref: CalendarRef
     name: str
     cursor: Cursor
+    first_seen_at: datetime
     seen_at: datetime
     events: int
     schedules: bool
@@ -120,6 +121,7 @@ def calendars(conn: Connection, account: str | None = None) -> list[CalendarRow]
             ref=CalendarRef(account=row.account, id=row.ref),
             name=row.name,
             cursor=Cursor(row.cursor),
+            first_seen_at=row.first_seen_at,
             seen_at=row.seen_at,
             events=row.events,
             schedules=row.schedules,

@@ -53,8 +53,15 @@ class _Stored:
 
 @dataclass(slots=True)
 class _Work:
-    """The rows to write, gathered before anything is written."""
+    """The rows to write, gathered before anything is written.
 
+    ``covered`` is how far the calendar's occurrences were known before; ``appeared_at`` is noted on new
+    ones, unless the calendar itself is new.
+    """
+
+    now: datetime
+    covered: datetime
+    appeared_at: datetime | None
     insert: list[tuple[str, Occurrence, str]] = field(default_factory=list)
     update: list[tuple[int, str, Occurrence, str]] = field(default_factory=list)
     move: list[tuple[int, str]] = field(default_factory=list)
@@ -78,7 +85,7 @@ def apply(
     ``horizon_end`` is the end of the window the occurrences were expanded in. A pending doubt about a
     shrunken calendar is settled by this: call it only with a result that is believed.
     """
-    calendar_id, covered = _put_calendar(conn, info, changes, now, horizon_end)
+    calendar_id, covered, is_new = _put_calendar(conn, info, changes, now, horizon_end)
     arrived = {resource.href for resource in changes.changed}
     if changes.full:
         held = _held(conn, calendar_id)
@@ -88,7 +95,15 @@ def apply(
         held = _held(conn, calendar_id, arrived | changes.removed)
         gone = held.keys() - arrived
     return _take(
-        conn, calendar_id, changes.changed, gone, held=held, now=now, covered=covered, observed_at=now
+        conn,
+        calendar_id,
+        changes.changed,
+        gone,
+        held=held,
+        now=now,
+        covered=covered,
+        observed_at=now,
+        appeared_at=None if is_new else now,
     )
 
 
@@ -106,7 +121,15 @@ def reread(
     arrived = () if resource is None else (resource,)
     gone = set() if arrived else set(held)
     return _take(
-        conn, calendar.id, arrived, gone, held=held, now=now, covered=calendar.horizon_end, observed_at=now
+        conn,
+        calendar.id,
+        arrived,
+        gone,
+        held=held,
+        now=now,
+        covered=calendar.horizon_end,
+        observed_at=now,
+        appeared_at=now,
     )
 
 
@@ -129,8 +152,8 @@ def roll(
 
 def _put_calendar(
     conn: Connection, info: CalendarInfo, changes: ChangeSet, now: datetime, horizon_end: datetime
-) -> tuple[int, datetime]:
-    """The calendar's id, and how far its occurrences were known before."""
+) -> tuple[int, datetime, bool]:
+    """The calendar's id, how far its occurrences were known before, and whether it is new."""
     known = conn.execute(
         select(calendars.c.id, calendars.c.horizon_end).where(calendar_is(conn, info.ref))
     ).one_or_none()
@@ -144,10 +167,11 @@ def _put_calendar(
     }
     if known is not None:
         conn.execute(update(calendars).where(calendars.c.id == known.id).values(**values))
-        return known.id, known.horizon_end
-    place = {"owner": owner_of(conn), "account": info.ref.account, "ref": info.ref.id, "events": 0}
+        return known.id, known.horizon_end, False
+    place = {"owner": owner_of(conn), "account": info.ref.account, "ref": info.ref.id}
+    values |= {"first_seen_at": now, "events": 0}
     made = conn.execute(insert(calendars).values(**place, **values).returning(calendars.c.id)).scalar_one()
-    return made, horizon_end
+    return made, horizon_end, True
 
 
 def _held(conn: Connection, calendar_id: int, hrefs: Iterable[str] | None = None) -> dict[str, _Held]:
@@ -168,11 +192,13 @@ def _take(
     now: datetime,
     covered: datetime,
     observed_at: datetime | None = None,
+    appeared_at: datetime | None = None,
 ) -> Applied:
     arrived = {resource.href: resource for resource in changed}
     first = not held and _is_empty(conn, calendar_id)
     stored = _stored(conn, [held[href].id for href in held if href in arrived or href in gone])
-    work = _compare(arrived, stored, held, now, covered)
+    work = _Work(now=now, covered=covered, appeared_at=appeared_at)
+    _compare(work, arrived, stored, held)
     ids = _write_resources(conn, calendar_id, arrived, held, observed_at)
     _write_occurrences(conn, work, ids, now)
     for some in chunks(sorted(held[href].id for href in gone)):
@@ -204,14 +230,9 @@ def _stored(conn: Connection, resource_ids: list[int]) -> list[_Stored]:
 
 
 def _compare(
-    arrived: dict[str, Resource],
-    stored: list[_Stored],
-    held: dict[str, _Held],
-    now: datetime,
-    covered: datetime,
-) -> _Work:
+    work: _Work, arrived: dict[str, Resource], stored: list[_Stored], held: dict[str, _Held]
+) -> None:
     """Decide, occurrence by occurrence, what to write."""
-    work = _Work()
     by_key = {row.occurrence.key: row for row in stored}
     by_place = {(row.href, row.occurrence.key): row for row in stored}
     new_keys = {o.key for resource in arrived.values() for o in resource.occurrences}
@@ -220,7 +241,7 @@ def _compare(
         for row in stored
         if row.href in arrived
         and row.occurrence.key not in new_keys
-        and row.occurrence.start_utc > now
+        and row.occurrence.start_utc > work.now
         and held[row.href].etag != arrived[row.href].etag
     }
     used: set[int] = set()
@@ -228,37 +249,36 @@ def _compare(
         for key, occurrence in {o.key: o for o in resource.occurrences}.items():
             old = by_place.get((href, key)) or by_key.get(key)
             if old is None:
-                _add(work, href, occurrence, now, replanned=href in replanned, covered=covered)
+                _add(work, href, occurrence, replanned=href in replanned)
             elif old.id in used:
                 work.insert.append((href, occurrence, encode(occurrence)))
             else:
                 used.add(old.id)
-                _renew(work, href, occurrence, old, now)
+                _renew(work, href, occurrence, old)
     for row in stored:
         if row.id not in used:
             work.delete.append(row)
             if row.occurrence.key not in new_keys:
                 work.removed.add(row.occurrence.key)
                 _touch(work, row.occurrence)
-    return work
 
 
-def _add(
-    work: _Work, href: str, new: Occurrence, now: datetime, *, replanned: bool, covered: datetime
-) -> None:
+def _add(work: _Work, href: str, new: Occurrence, *, replanned: bool) -> None:
     """A key not stored before. In a series whose other instances vanished, it is a moved one."""
-    if replanned and new.start_utc < covered and new.time_changed_at is None:
-        new = replace(new, time_changed_at=now)
+    if replanned and new.start_utc < work.covered and new.time_changed_at is None:
+        new = replace(new, time_changed_at=work.now)
+    if work.appeared_at is not None:
+        new = replace(new, appeared_at=work.appeared_at)
     work.insert.append((href, new, encode(new)))
     work.changed.add(new.key)
     _touch(work, new)
 
 
-def _renew(work: _Work, href: str, new: Occurrence, old: _Stored, now: datetime) -> None:
+def _renew(work: _Work, href: str, new: Occurrence, old: _Stored) -> None:
     """A key stored before: write it only when something in it changed."""
     record = encode(new)
     if record != old.record:
-        new = carry_over(new, old.occurrence, now)
+        new = carry_over(new, old.occurrence, work.now)
         record = encode(new)
     if record != old.record:
         work.update.append((old.id, href, new, record))

@@ -94,7 +94,7 @@ _PLAIN: tuple[tuple[str, Any], ...] = (
     ("location", ""),
     ("categories", ()),
 )
-_TIMES = ("created", "modified", "time_changed_at")
+_TIMES = ("created", "modified", "time_changed_at", "appeared_at", "relabelled_at")
 
 
 def encode(occurrence: Occurrence) -> str:
@@ -148,7 +148,14 @@ def carry_over(new: Occurrence, old: Occurrence, now: datetime) -> Occurrence:
     time_changed_at = new.time_changed_at or (now if moved else old.time_changed_at)
     before = {who.address: who for who in old.attendees}
     attendees = tuple(_answered(who, before.get(who.address), now) for who in new.attendees)
-    return replace(new, time_changed_at=time_changed_at, attendees=attendees)
+    relabelled = (new.title, new.categories) != (old.title, old.categories)
+    return replace(
+        new,
+        time_changed_at=time_changed_at,
+        relabelled_at=now if relabelled else old.relabelled_at,
+        appeared_at=new.appeared_at or old.appeared_at,
+        attendees=attendees,
+    )
 
 
 def _answered(who: Attendee, before: Attendee | None, now: datetime) -> Attendee:

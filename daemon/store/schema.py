@@ -68,6 +68,7 @@ calendars = Table(
     Column("ref", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("cursor", Text, nullable=False),
+    Column("first_seen_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("events", Integer, nullable=False),
     Column("schedules", Boolean, nullable=False),

@@ -52,6 +52,7 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
         f"overlaps {shown}, which is kept",
         people=sorted(view.people(occurrence)),
         wake=(start, *(other.end_utc for other in rivals if other.end_utc > now)),
+        since=(view.touched(rival),),
     )
 
 

@@ -53,6 +53,7 @@ def _by_evidence(
         f"{who} missed it, says {evidence.source}",
         people=(one.address for one in people),
         tone=BY_ME if mine else "",
+        since=(evidence.at,),
     )
 
 

@@ -43,4 +43,5 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
         f"{names} {verb} not said yes to this time",
         people=(person.address for person in waiting),
         wake=(start,),
+        since=(person.answered_at for person in waiting),
     )

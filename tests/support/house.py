@@ -81,7 +81,7 @@ def event(
 ) -> str:
     """A meeting that I organise."""
     form = "%Y%m%dT%H%M%SZ"
-    made = start - timedelta(days=30)
+    made = datetime(2026, 1, 1, tzinfo=UTC)
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",

@@ -301,6 +301,19 @@ def test_a_blind_account_stops_its_own_conclusions_only() -> None:
     assert "has not been seen since" in found.withheld[0].why
 
 
+@pytest.mark.parametrize(
+    "news",
+    [{"appeared_at": NOW + timedelta(hours=4)}, {"time_changed_at": NOW + timedelta(hours=4)}],
+    ids=["appeared", "moved"],
+)
+def test_what_is_new_since_the_first_sync_is_no_past(news: dict[str, datetime]) -> None:
+    """A meeting made or moved after the first read is asked about, however late its step opened."""
+    rules = policy(rule("unconfirmed", step("ask", "confirm", "48h before start")))
+    accounts = {"acme": account(first_seen_at=at(3), now=at(5))}
+    assert plan(rules, meeting(), hours=5, accounts=accounts).intents == ()
+    assert len(plan(rules, replace(meeting(), **news), hours=5, accounts=accounts).intents) == 1
+
+
 @pytest.mark.parametrize(("first_sync", "count"), [("quiet", 0), ("act", 1)])
 def test_the_first_sync_never_mails_about_the_past(first_sync: str, count: int) -> None:
     """What was due before the first complete read stays unsent, unless the owner wants it (P9)."""

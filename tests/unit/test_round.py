@@ -1,0 +1,262 @@
+"""Poll, decide and send together, on calendars in memory: what reaches whom, and what never does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.base import CursorExpired, LimitExceeded, NeedsLogin, Retryable
+from daemon.store import calendars
+from tests.support.house import event
+from tests.support.offices import World, at
+
+RULES = """\
+version: 1
+guard: {first_sync: quiet}
+rules:
+  - name: confirm
+    when: unconfirmed
+    then:
+      - {step: ask, do: confirm, at: 48h before start, until: 2h before start}
+  - name: no-show
+    when: missed
+    then:
+      - {step: offer, do: reschedule, at: 15m after end, until: 2 days after end}
+  - name: clash
+    when: {conflict: {keep: [account:acme]}}
+    then:
+      - {step: move, do: reschedule, at: 7d before start, until: 3h before start}
+"""
+JO = "jo@acme.example"
+ME = "dana@va.example"
+
+
+def meeting(uid: str, hours: float, partstat: str = "NEEDS-ACTION", to: str = JO, **more: str) -> str:
+    """A meeting of mine with one guest."""
+    return event(uid, at(hours), {to: partstat}, **more)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """One account, read once while it was empty of troubles."""
+    found = World(tmp_path, RULES)
+    for number in range(5):
+        found.put("acme", f"calm-{number}", meeting(f"calm-{number}", 1000 + number, "ACCEPTED"))
+    assert found.round() == []
+    return found
+
+
+def test_an_invitation_let_lie_is_asked_about_once(world: World) -> None:
+    """Poll, decide, send; and never again, not even after a restart."""
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    assert world.round() == []
+    assert world.round(2) == [JO]
+    assert world.round(1) == []
+    world.office = world.open()
+    assert world.round() == []
+    (_, mail) = world.mailer.kept[0]
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert any(part.get_content_type() == "text/calendar" for part in mail.walk())
+
+
+def test_the_first_read_of_an_account_mails_nobody_about_the_past(tmp_path: Path) -> None:
+    """P9: what was already due stays unsent."""
+    world = World(tmp_path, RULES)
+    world.put("acme", "kickoff", meeting("kickoff", 20))
+    assert world.round() == []
+    assert world.round(5) == []
+
+
+def test_an_answer_between_decision_and_dispatch_stops_the_mail(world: World) -> None:
+    """P4: the meeting is read again just before its mail leaves."""
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    world.round()
+    world.clock.at = at(2)
+    world.office.poll("acme")
+    world.office.decide()
+    world.put("acme", "kickoff", meeting("kickoff", 50, "ACCEPTED"))
+    world.office.send()
+    assert world.mailer.kept == []
+    assert world.states() == {("kickoff", JO): "superseded"}
+
+
+@pytest.mark.parametrize("what", ["moved", "cancelled", "deleted"])
+def test_a_change_between_decision_and_dispatch_stops_the_mail(world: World, what: str) -> None:
+    """The same for a meeting that moves, is cancelled or vanishes."""
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    world.round()
+    world.clock.at = at(2)
+    world.office.poll("acme")
+    world.office.decide()
+    if what == "deleted":
+        world.calendars["acme"].remove("/kickoff.ics")
+    else:
+        text = meeting("kickoff", 60) if what == "moved" else meeting("kickoff", 50, more="STATUS:CANCELLED")
+        world.put("acme", "kickoff", text)
+    world.office.send()
+    assert world.mailer.kept == []
+    assert world.states() == {("kickoff", JO): "superseded"}
+
+
+def test_a_meeting_that_cannot_be_read_again_waits(world: World) -> None:
+    """Nothing stale is sent, and nothing is lost."""
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    world.round()
+    world.clock.at = at(2)
+    world.office.poll("acme")
+    world.office.decide()
+    world.calendars["acme"].fail(Retryable("the server is tired"))
+    world.office.send()
+    assert world.mailer.kept == []
+    world.clock.at = at(2.1)
+    world.office.send()
+    assert world.mailer.to == [JO]
+
+
+def test_a_moved_meeting_is_asked_about_anew(world: World) -> None:
+    """The yes was for another time."""
+    world.put("acme", "kickoff", meeting("kickoff", 50, "ACCEPTED"))
+    assert world.round(2) == []
+    world.put("acme", "kickoff", meeting("kickoff", 55, "ACCEPTED"))
+    assert world.round(6) == [JO]
+
+
+def test_a_mark_made_in_a_calendar_app_sends_the_offer(world: World) -> None:
+    """The owner renames the event; the offer names it without the mark."""
+    world.put("acme", "sync", meeting("sync", 1, "ACCEPTED", title="Weekly sync"))
+    assert world.round(2) == []
+    world.put("acme", "sync", meeting("sync", 1, "ACCEPTED", title="[no-show] Weekly sync"))
+    assert world.round(1) == [JO]
+    (_, mail) = world.mailer.kept[-1]
+    assert "[no-show]" not in mail.as_string()
+    assert "Weekly sync" in mail["Subject"]
+
+
+def test_two_clients_booked_over_each_other(tmp_path: Path) -> None:
+    """The lower-ranked side is asked to move, the other hears nothing, and neither learns of the other."""
+    world = World(tmp_path, RULES, accounts=("acme", "initech"))
+    world.round()
+    world.put("acme", "a", meeting("a", 80, "ACCEPTED", title="Acme budget"))
+    world.put("initech", "b", meeting("b", 80.25, "ACCEPTED", to="bo@initech.example", title="Pricing"))
+    assert world.round() == ["bo@initech.example"]
+    text = world.mailer.kept[0][1].as_string().casefold()
+    assert "acme" not in text
+    assert "budget" not in text
+
+
+def test_one_meeting_in_two_accounts_gives_one_mail(tmp_path: Path) -> None:
+    """P1 across calendars."""
+    world = World(tmp_path, RULES, accounts=("acme", "own"))
+    world.round()
+    for account in ("acme", "own"):
+        world.put(account, "kickoff", meeting("kickoff", 50))
+    assert world.round(2) == [JO]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(NeedsLogin("the password is refused"), "sign-in needed"), (LimitExceeded("a web page"), "too large")],
+)
+def test_an_account_out_of_sight_is_told_and_touches_no_other(
+    tmp_path: Path, error: Exception, kind: str
+) -> None:
+    """P3: the neighbour goes on; the owner hears it once."""
+    world = World(tmp_path, RULES, accounts=("acme", "own"))
+    world.round()
+    world.put("own", "kickoff", meeting("kickoff", 50))
+    world.calendars["acme"].fail(*[error] * 4)  # type: ignore[list-item]
+    sent = world.round(2) + world.round(1) + world.round(1)
+    assert sorted(sent) == [ME, JO]
+    (notice,) = (mail for to, mail in world.mailer.kept if to == ME)
+    assert notice["Subject"].startswith("I cannot see acme since")
+    with world.store.read() as conn:
+        assert calendars.accounts(conn)["acme"].error_kind == kind
+
+
+def test_nothing_is_concluded_from_a_blind_account_until_it_is_seen_again(world: World) -> None:
+    """What fell due meanwhile is taken up when the account is back."""
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    world.round()
+    for _ in range(8):
+        world.calendars["acme"].fail(Retryable("no answer"))
+        assert JO not in world.round(1)
+    assert JO in world.round(1)
+
+
+def test_an_expired_cursor_means_one_full_poll(world: World) -> None:
+    """And a server that refuses even that is told of, without recursion."""
+    world.calendars["acme"].forget_cursors()
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    assert world.round(2) == [JO]
+    world.calendars["acme"].put("/other.ics", meeting("other", 900))
+    world.calendars["acme"].fail(CursorExpired("no"))
+    world.office.poll("acme")
+    with world.store.read() as conn:
+        assert calendars.accounts(conn)["acme"].failures == 1
+
+
+def test_a_sudden_shrink_needs_a_second_agreeing_read(world: World) -> None:
+    """P3: 1 of 5 left is believed only when it is seen twice."""
+    for number in range(1, 5):
+        world.calendars["acme"].remove(f"/calm-{number}.ics")
+    world.calendars["acme"].forget_cursors()
+    assert world.round() == [ME]
+    assert "accept-shrink" in world.mailer.kept[-1][1].as_string()
+    assert _events(world) == 5
+    assert world.round(0.1) == []
+    assert _events(world) == 1
+
+
+def test_a_shrink_that_mends_itself_removes_nothing(world: World) -> None:
+    """An empty answer between two good ones changes nothing."""
+    texts = {number: world.calendars["acme"].raw(f"/calm-{number}.ics") for number in range(5)}
+    for number in texts:
+        world.calendars["acme"].remove(f"/calm-{number}.ics")
+    world.calendars["acme"].forget_cursors()
+    world.round()
+    for number, text in texts.items():
+        world.calendars["acme"].put(f"/calm-{number}.ics", text)
+    world.round(0.1)
+    assert _events(world) == 5
+
+
+def test_the_owners_word_lets_a_shrink_pass(world: World) -> None:
+    """``rebookd accept-shrink``."""
+    for number in range(1, 5):
+        world.calendars["acme"].remove(f"/calm-{number}.ics")
+    world.calendars["acme"].forget_cursors()
+    world.round()
+    world.calendars["acme"].remove("/calm-0.ics")
+    with world.store.write() as conn:
+        assert calendars.accept_shrink(conn, "acme")
+    world.round(0.1)
+    assert _events(world) == 0
+
+
+def test_an_unreadable_event_is_told_once_and_its_neighbours_live(world: World) -> None:
+    """HOSTILE 7: one event without DTSTART among good ones."""
+    broken = meeting("broken", 50).replace("DTSTART", "X-START")
+    world.put("acme", "broken", broken)
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    assert world.round(2) == [ME, JO]
+    assert "cannot be read" in world.mailer.kept[0][1]["Subject"]
+    assert world.round(1) == []
+
+
+def test_the_horizon_rolls_without_reading_again(world: World) -> None:
+    """An occurrence 130 days ahead appears when its time comes near."""
+    series = meeting("weekly", 24, "ACCEPTED", more="RRULE:FREQ=WEEKLY")
+    world.put("acme", "weekly", series)
+    world.round()
+    world.clock.at += timedelta(days=40)
+    world.round()
+    with world.store.read() as conn:
+        rows = calendars.calendars(conn, "acme")
+    assert rows[0].horizon_end - world.clock.at == timedelta(days=120)
+
+
+def _events(world: World) -> int:
+    with world.store.read() as conn:
+        return len(calendars.etags(conn, calendars.calendars(conn, "acme")[0].ref))
