@@ -86,7 +86,9 @@ def main(ctx: click.Context, config: str | None, verbose: int, quiet: bool) -> N
     """Watch calendars, and ask for a new time when a meeting is missed, unanswered or double-booked."""
     from daemon.logs import configure  # noqa: PLC0415 - a command's help needs no logging
 
-    configure(verbosity=-1 if quiet else verbose)
+    calm = ctx.invoked_subcommand != "run"  # the other commands print what they find themselves
+    usual = -2 if calm else -1 if quiet else 0
+    configure(verbosity=usual + verbose + bool(calm and verbose))
     ctx.obj = config
 
 

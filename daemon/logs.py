@@ -14,8 +14,8 @@ _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "exception": 3, "c
 
 
 def configure(*, verbosity: int = 0) -> None:
-    """Set logging up. ``verbosity``: -1 warnings, 0 news, 1 details."""
-    level = {-1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG)
+    """Set logging up. ``verbosity``: -2 errors, -1 warnings, 0 news, 1 details."""
+    level = {-2: logging.ERROR, -1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG)
     terminal = sys.stderr.isatty()
     shared: list[structlog.types.Processor] = [
         structlog.processors.add_log_level,

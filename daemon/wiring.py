@@ -25,8 +25,8 @@ def connector(settings: Settings, account: str) -> CalendarConnector:
         account,
         caldav.url,
         username=caldav.username or "",
-        password=_read(settings, caldav.password, account),
-        token=_read(settings, caldav.token, account),
+        password=_read(settings, caldav.password),
+        token=_read(settings, caldav.token),
         auth=caldav.auth,
         calendars=configured.calendars,
         home_zone=settings.owner.zone,
@@ -44,15 +44,15 @@ def mailer(settings: Settings) -> Mailer:
         port=smtp.port_number,
         security=smtp.security,
         username=smtp.username or "",
-        password=lambda: _read(settings, smtp.password, "mail"),
-        token=lambda: _read(settings, smtp.token, "mail"),
+        password=lambda: _read(settings, smtp.password),
+        token=lambda: _read(settings, smtp.token),
         auth=smtp.auth,
         helo=smtp.helo,
     )
 
 
-def _read(settings: Settings, secret: Secret | None, whose: str) -> str:
+def _read(settings: Settings, secret: Secret | None) -> str:
     try:
         return secret.read(settings.base) if secret else ""
     except SecretUnavailable as error:
-        raise NeedsLogin(f"{whose}: {error}") from error
+        raise NeedsLogin(str(error)) from error

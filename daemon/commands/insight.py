@@ -189,7 +189,9 @@ def explain(ctx: click.Context, event: str, as_json: bool) -> None:
             one, traces = _explained(store, settings, event, now)
     else:
         with _looking_ahead(settings) as office:
-            office.poll_all()
+            for report in office.poll_all():
+                for trouble in report.troubles:
+                    click.echo(f"rebookd: {trouble.account}: {trouble.message}", err=True)
             one, traces = _explained(office.store, settings, event, office.clock.now())
     if as_json:
         print_json(_explanation(one, traces))
