@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from connectors.base import (
     CalendarConnector,
@@ -26,9 +27,10 @@ from connectors.base import (
 from daemon import horizon
 from daemon.clock import Clock
 from daemon.store import agenda, calendars
+from daemon.store.calendars import CalendarRow
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
-from rules.model import CalendarRef
+from rules.model import CalendarRef, Interval
 
 log = structlog.get_logger()
 
@@ -102,12 +104,16 @@ class Poller:
         with self._isolated(report):
             self._connector = self._connect()
             infos = self._connector.calendars()
-            changed = self._changed(infos)
+            rows = self._rows()
+            changed = self._changed(infos, rows)
             report.calendars = len(infos)
-            self._forget_others(infos, report)
+            self._forget_others(infos, rows, report)
+            self._unchanged([rows[info.ref] for info in infos if info.ref not in changed])
             for info in infos:
                 with self._isolated(report, info):
-                    self._poll_calendar(info, changed, report, progress)
+                    row = self._rolled(rows[info.ref]) if info.ref in rows else None
+                    if info.ref in changed:
+                        self._take(info, row, report, progress)
         self._record(report)
         return report
 
@@ -125,10 +131,14 @@ class Poller:
             said = f"reading it failed unexpectedly ({type(error).__name__}); rebookd's log has the details"
             self._note(report, ConnectorError(said), info)
 
-    def _changed(self, infos: Sequence[CalendarInfo]) -> frozenset[CalendarRef]:
-        """The calendars that need a closer look."""
+    def _rows(self) -> dict[CalendarRef, CalendarRow]:
         with self._store.read() as conn:
-            rows = {row.ref: row for row in calendars.calendars(conn, self.account)}
+            return {row.ref: row for row in calendars.calendars(conn, self.account)}
+
+    def _changed(
+        self, infos: Sequence[CalendarInfo], rows: dict[CalendarRef, CalendarRow]
+    ) -> frozenset[CalendarRef]:
+        """The calendars that need a closer look."""
         cursors = {
             info.ref: rows[info.ref].cursor
             for info in infos
@@ -137,22 +147,28 @@ class Poller:
         fresh = frozenset(info.ref for info in infos) - cursors.keys()
         return fresh | (self._connector.changed_calendars(cursors) if cursors else frozenset())
 
-    def _poll_calendar(
-        self,
-        info: CalendarInfo,
-        changed: frozenset[CalendarRef],
-        report: PollReport,
-        progress: Progress | None,
-    ) -> None:
-        if info.ref in changed:
-            self._take(info, report, progress)
-        else:
-            self._unchanged(info)
-        self._roll(info)
+    def _unchanged(self, rows: list[CalendarRow]) -> None:
+        """Note that these were asked and had nothing new."""
+        now = self._clock.now()
+        with self._store.write() as conn:
+            for row in rows:
+                calendars.seen(conn, row.ref, now)
+            self._wake_if_blind(conn, rows, now)
 
-    def _take(self, info: CalendarInfo, report: PollReport, progress: Progress | None) -> None:
+    def _wake_if_blind(self, conn: Connection, rows: Iterable[CalendarRow], now: datetime) -> None:
+        """Judge the account anew when it could not be seen for long: what fell due meanwhile was held."""
+        if any(now - row.seen_at >= self._stale_after for row in rows):
+            agenda.wake_account(conn, self.account, now)
+
+    def _take(
+        self, info: CalendarInfo, row: CalendarRow | None, report: PollReport, progress: Progress | None
+    ) -> None:
+        """Read one calendar's changes and store them, expanded as far as its others are."""
         now = self._clock.now()
         span = horizon.window(now)
+        if row is not None:
+            span = Interval(span.start, row.horizon_end)
+        cursor = row.cursor if row is not None else Cursor()
 
         def etags() -> dict[str, str]:
             with self._store.read() as conn:
@@ -162,8 +178,6 @@ class Poller:
             if progress is not None:
                 progress(info.name, done, total)
 
-        with self._store.read() as conn:
-            cursor = calendars.cursor(conn, info.ref)
         try:
             changes = self._connector.poll(info.ref, span, Known(cursor=cursor, etags=etags), tell)
         except CursorExpired:
@@ -172,12 +186,10 @@ class Poller:
                 changes = self._connector.poll(info.ref, span, Known(cursor=Cursor(), etags=etags), tell)
             except CursorExpired as again:
                 raise Retryable(f"{info.name}: the server refused even a full read ({again})") from again
-        self._doubt(info, changes, etags())
+        self._doubt(info, changes, etags)
         with self._store.write() as conn:
-            was_blind = self._was_blind(info.ref, now)
             applied = calendars.apply(conn, info, changes, now, span.end)
-            if was_blind:
-                agenda.wake_account(conn, self.account, now)
+            self._wake_if_blind(conn, [row] if row else [], now)
         report.changed += len(applied.changed_keys)
         report.removed += len(applied.removed_keys)
         report.broken += [(info, resource) for resource in changes.changed if resource.broken]
@@ -191,30 +203,17 @@ class Poller:
                 events=applied.events,
             )
 
-    def _unchanged(self, info: CalendarInfo) -> None:
-        now = self._clock.now()
-        was_blind = self._was_blind(info.ref, now)
-        with self._store.write() as conn:
-            calendars.seen(conn, info.ref, now)
-            if was_blind:
-                agenda.wake_account(conn, self.account, now)
-
-    def _was_blind(self, ref: CalendarRef, now: datetime) -> bool:
-        with self._store.read() as conn:
-            rows = calendars.calendars(conn, self.account)
-        return any(row.ref == ref and now - row.seen_at >= self._stale_after for row in rows)
-
-    def _doubt(self, info: CalendarInfo, changes: ChangeSet, held: dict[str, str]) -> None:
+    def _doubt(self, info: CalendarInfo, changes: ChangeSet, etags: Callable[[], dict[str, str]]) -> None:
         """Refuse a sudden shrink until a second read agrees or the owner says so."""
+        if not changes.full and len(changes.removed) < WIPED:
+            return
+        held = etags().keys()
         if changes.full:
             left = changes.kept | {resource.href for resource in changes.changed}
-            gone = frozenset(held.keys() - left)
         else:
-            gone = frozenset(held.keys() & changes.removed)
-            left = frozenset(held.keys() - gone)
-        if not gone or (len(left) >= KEPT_SHARE * len(held) and left):
-            return
-        if not changes.full and len(gone) < WIPED:
+            left = frozenset(held - changes.removed)
+        gone = held - left
+        if not gone or (left and len(left) >= KEPT_SHARE * len(held)):
             return
         token = hashlib.sha256("\n".join(sorted(gone)).encode()).hexdigest()
         with self._store.write() as conn:
@@ -227,25 +226,24 @@ class Poller:
             f"The next poll decides, or run: rebookd accept-shrink {self.account}"
         )
 
-    def _roll(self, info: CalendarInfo) -> None:
-        """Expand the stored resources anew when the horizon has moved on."""
+    def _rolled(self, row: CalendarRow) -> CalendarRow:
+        """The calendar, its stored resources expanded anew when the horizon has moved on."""
         now = self._clock.now()
+        if not horizon.is_due_to_roll(row.horizon_end, now):
+            return row
         with self._store.read() as conn:
-            rows = {row.ref: row for row in calendars.calendars(conn, self.account)}
-            row = rows.get(info.ref)
-            if row is None or not horizon.is_due_to_roll(row.horizon_end, now):
-                return
-            held = list(calendars.resources(conn, info.ref, recurring_only=True))
+            held = list(calendars.resources(conn, row.ref, recurring_only=True))
         span = horizon.window(now)
-        expanded = [self._connector.expand(info.ref, resource, span) for resource in held]
+        expanded = [self._connector.expand(row.ref, resource, span) for resource in held]
         with self._store.write() as conn:
-            calendars.roll(conn, info.ref, expanded, now, span.end)
+            calendars.roll(conn, row.ref, expanded, now, span.end)
+        return replace(row, horizon_end=span.end)
 
-    def _forget_others(self, infos: Sequence[CalendarInfo], report: PollReport) -> None:
+    def _forget_others(
+        self, infos: Sequence[CalendarInfo], rows: dict[CalendarRef, CalendarRow], report: PollReport
+    ) -> None:
         """Drop a calendar that twice in a row was neither chosen nor offered."""
-        chosen = {info.ref for info in infos}
-        with self._store.read() as conn:
-            missing = [row for row in calendars.calendars(conn, self.account) if row.ref not in chosen]
+        missing = [row for ref, row in rows.items() if ref not in {info.ref for info in infos}]
         for row in missing:
             believed = row.shrink_seen in {MISSING, calendars.SHRINK_ACCEPTED}
             with self._store.write() as conn:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from connectors.base import CursorExpired, LimitExceeded, NeedsLogin, Retryable
-from daemon.store import calendars
+from connectors.memory import MemoryConnector
+from daemon.store import agenda, calendars
 from tests.support.house import event
 from tests.support.offices import World, at
 
@@ -255,6 +256,34 @@ def test_the_horizon_rolls_without_reading_again(world: World) -> None:
     with world.store.read() as conn:
         rows = calendars.calendars(conn, "acme")
     assert rows[0].horizon_end - world.clock.at == timedelta(days=120)
+
+
+def test_a_busy_calendar_rolls_too(world: World) -> None:
+    """Changes read meanwhile do not pass for a rolled horizon."""
+    world.put("acme", "weekly", meeting("weekly", 24, "ACCEPTED", more="RRULE:FREQ=WEEKLY"))
+    world.round()
+    for day in range(40):
+        world.put("acme", "calm-0", meeting("calm-0", 1000 + day, "ACCEPTED"))
+        world.round(24)
+    with world.store.read() as conn:
+        last = max(one.start_utc for one in agenda.by_uids(conn, ["weekly"]))
+    assert last > world.clock.at + timedelta(days=110)
+
+
+def test_a_calendar_no_longer_offered_is_forgotten_only_when_missed_twice(world: World) -> None:
+    """P3: one short listing removes nothing."""
+    hidden = world.calendars["acme"]._calendars.pop("calendar")
+    world.calendars["acme"]._calendars["other"] = MemoryConnector("acme", names=["other"])._calendars["other"]
+    world.round(0.1)
+    with world.store.read() as conn:
+        assert {row.name for row in calendars.calendars(conn, "acme")} == {"calendar", "other"}
+    world.calendars["acme"]._calendars["calendar"] = hidden
+    world.round(0.1)
+    del world.calendars["acme"]._calendars["calendar"]
+    world.round(0.1)
+    world.round(0.1)
+    with world.store.read() as conn:
+        assert {row.name for row in calendars.calendars(conn, "acme")} == {"other"}
 
 
 def _events(world: World) -> int:
