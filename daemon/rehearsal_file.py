@@ -28,6 +28,9 @@ class Offset(Text):
     instant: datetime | None = None
     text: str = field(default="0m", compare=False)
 
+    def __str__(self) -> str:
+        return self.text
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """``50h``, ``-90m``, ``2 days`` or RFC 3339."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import click
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -74,7 +75,7 @@ def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, det
     _, settings = settings_of(ctx)
     with _looking_ahead(settings) as office:
         found = foresee(office, at)
-        mails = {one.intent_key: _written(office, one, found.now) for one in found.intents}
+        mails = {one.intent_key: _written(office, one, found.now) for one in (*found.intents, *found.held)}
     if as_json:
         print_json(_as_dict(found, mails, show=show))
     else:
@@ -107,7 +108,7 @@ def _as_dict(found: Foresight, mails: dict[str, Written], *, show: bool) -> dict
     return {
         "now": found.now,
         "intents": [_intent(one, mails[one.intent_key], show=show) for one in found.intents],
-        "held": [_intent(one, None, show=False) for one in found.held],
+        "held": [_intent(one, mails[one.intent_key], show=show) for one in found.held],
         "upcoming": [
             {
                 "at": one.at,
@@ -136,8 +137,8 @@ def _as_dict(found: Foresight, mails: dict[str, Written], *, show: bool) -> dict
     }
 
 
-def _intent(one: Intent, mail: Written | None, *, show: bool) -> dict[str, object]:
-    shown = {"mail": _words(mail)} if mail is not None and show else {}
+def _intent(one: Intent, mail: Written, *, show: bool) -> dict[str, object]:
+    shown = {"mail": _words(mail)} if show else {}
     return shown | {
         "rule": one.rule,
         "step": one.step,
@@ -163,10 +164,10 @@ def _print_plan(found: Foresight, mails: dict[str, Written], settings: Settings)
     out.print(Text("Would be sent now", style="bold") if found.intents else "Nothing would be sent now")
     for one in found.intents:
         out.print(Text(f"  {one.rule}/{one.step}: {one.do} to {one.to} ({one.reason})"))
-        if one.intent_key in mails:
-            out.print(Text("\n".join("    │ " + line for line in _words(mails[one.intent_key]).splitlines())))
+        _print_mail(out, mails.get(one.intent_key))
     for one in found.held:
         out.print(Text(f"  would wait for your word: {one.rule}/{one.step}: {one.do} to {one.to}"))
+        _print_mail(out, mails.get(one.intent_key))
     for held in found.withheld:
         out.print(Text(f"  withheld: {held.rule}/{held.step} to {held.to}: {held.why}", style="dim"))
     if found.upcoming:
@@ -174,6 +175,11 @@ def _print_plan(found: Foresight, mails: dict[str, Written], settings: Settings)
     for coming in found.upcoming[:NEXT]:
         what = f"{coming.rule}/{coming.step} to {coming.to} about {coming.key.uid}"
         out.print(Text(f"  {local(coming.at, zone)}  {what}"))
+
+
+def _print_mail(out: Console, mail: Written | None) -> None:
+    if mail is not None:
+        out.print(Text("\n".join("    │ " + line for line in _words(mail).splitlines())))
 
 
 @click.command()

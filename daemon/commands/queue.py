@@ -13,11 +13,15 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
+from connectors.base import Rejected
 from daemon.commands.context import clock, console, local, opened, print_json, settings_of
+from daemon.config import Settings
 from daemon.exits import Failure
+from daemon.scribe import Scribe
 from daemon.store import deliveries
 from daemon.store.deliveries import Delivery
-from rules.delivery import ForbiddenMove, State
+from daemon.store.engine import Store
+from rules.delivery import OPEN, ForbiddenMove, State
 
 
 @click.group()
@@ -81,10 +85,12 @@ def as_dict(row: Delivery) -> dict[str, object]:
 def show(ctx: click.Context, id_: int, raw: bool) -> None:
     """Show one message: what became of it, and its words."""
     _, settings = settings_of(ctx)
-    with opened(settings, must_exist=True) as store, store.read() as conn:
-        row = deliveries.get(conn, id_)
-    if row is None:
-        raise Failure(f"there is no message {id_}; see: rebookd outbox list")
+    with opened(settings, must_exist=True) as store:
+        with store.read() as conn:
+            row = deliveries.get(conn, id_)
+        if row is None:
+            raise Failure(f"there is no message {id_}; see: rebookd outbox list")
+        words = readable(row.raw) if row.raw else _as_it_would_leave(store, settings, row)
     if raw:
         sys.stdout.buffer.write(row.raw or b"")
         return
@@ -92,7 +98,18 @@ def show(ctx: click.Context, id_: int, raw: bool) -> None:
         if value not in {"", None}:
             click.echo(f"{name}: {_plain(str(value))}")
     click.echo()
-    click.echo(readable(row.raw) if row.raw else "It is written when it is about to leave.")
+    click.echo(words)
+
+
+def _as_it_would_leave(store: Store, settings: Settings, row: Delivery) -> str:
+    """The words of a message that is not written yet, as they would be now."""
+    if row.state not in OPEN:
+        return "It was never written."
+    try:
+        mail = Scribe(store, settings, clock).compose(row)
+    except Rejected as error:
+        return f"It cannot be written now: {error}"
+    return f"It is written when it leaves. Now it would say:\n\n{readable(mail.raw)}"
 
 
 def readable(raw: bytes) -> str:
