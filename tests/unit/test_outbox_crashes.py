@@ -173,6 +173,30 @@ TestSending = Sending.TestCase
 TestSending.settings = settings(max_examples=25, stateful_step_count=10, deadline=None)
 
 
+DEATHS: dict[str, Callable[[Sending], None]] = {
+    **{fault: lambda world, fault=fault: world.run_with_a_fault(fault, 0) for fault in FAULTS},
+    "in recheck": lambda world: world.run_and_die_before_sending("recheck"),
+    "in compose": lambda world: world.run_and_die_before_sending("compose"),
+    **{
+        f"write {n} {'after' if after else 'before'}": lambda world, n=n, after=after: (
+            world.run_and_die_at_a_write(n, after)
+        )
+        for n in range(1, 8)
+        for after in (False, True)
+    },
+}
+
+
+@pytest.mark.parametrize("die", DEATHS.values(), ids=list(DEATHS))
+def test_each_death_alone(die: Callable[[Sending], None]) -> None:
+    """Every fault, and a death at every write, with two messages due."""
+    world = Sending()
+    world.come_due(2)
+    die(world)
+    world.nobody_is_mailed_twice_and_nothing_is_lost()
+    world.teardown()
+
+
 @pytest.mark.parametrize("pages", range(6))
 def test_disk_full_at_each_write(tmp_path: Path, pages: int) -> None:
     """However little room is left, nothing is sent without its mark, and the file opens again."""
