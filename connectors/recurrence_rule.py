@@ -9,6 +9,7 @@ stops searching at the year 9999, so a rule that never matches ends after at mos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import MAXYEAR, date, datetime, time, timedelta
@@ -20,6 +21,9 @@ from connectors.ical import read_wall
 
 MAX_STEPS = 50_000
 """How many instances may be looked at to find those in the span."""
+
+MAX_TIMES_A_DAY = 288
+"""How many times of day a rule may name: dateutil walks them all, from the start of a year on."""
 
 Freq = Literal[0, 1, 2, 3, 4, 5, 6]
 """dateutil's YEARLY to SECONDLY."""
@@ -121,6 +125,8 @@ def _rule(parts: dict[str, str]) -> Rule:
         elif not (name.startswith("X-") or (name, value) in {("RSCALE", "GREGORIAN"), ("SKIP", "OMIT")}):
             raise RuleError(f"its rule has a part {name[:20]!r} we cannot follow")
     _refuse_nonsense(freq, by)
+    if math.prod(len(by.get(name, (0,))) for name in ("BYHOUR", "BYMINUTE", "BYSECOND")) > MAX_TIMES_A_DAY:
+        raise RuleError("its rule names too many times of day")
     return Rule(
         freq=freq,
         interval=min(interval, _FOR_EVER),
