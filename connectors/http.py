@@ -144,8 +144,10 @@ class _Adapter(requests.adapters.HTTPAdapter):
         response = super().send(request, **kwargs)
         try:
             body = _read(response, self._limits.body_bytes)
-        finally:
-            response.close()
+        except BaseException:
+            response.raw.close()
+            raise
+        response.raw.release_conn()
         response._content = body  # noqa: SLF001 - requests has no public way to hand it a body already read
         response._content_consumed = True  # type: ignore[attr-defined] # noqa: SLF001 - the same
         return response
@@ -395,21 +397,20 @@ def _over() -> bool:
 
 def _why(error: BaseException) -> str:
     """The innermost reason, in the system's own few words, without addresses of objects or secrets."""
-    reason: BaseException | None = error
-    text = "no connection"
-    while reason is not None:
+    todo, seen, text = [error], 0, "no connection"
+    while todo and seen < 20:
+        reason = todo.pop(0)
+        seen += 1
         if isinstance(reason, ssl.SSLCertVerificationError):
             return reason.verify_message or "verification failed"
-        if (
-            isinstance(reason, OSError)
-            and reason.strerror
-            and not isinstance(reason, requests.RequestException)
-        ):
+        if isinstance(reason, ssl.SSLError):
+            return "it does not speak TLS as we do"
+        if isinstance(reason, socket.gaierror):
+            return "its name is not known"
+        if isinstance(reason, OSError) and reason.strerror:
             text = reason.strerror.lower()
-        inner = reason.args[0] if reason.args and isinstance(reason.args[0], BaseException) else None
-        reason = getattr(reason, "reason", None) if inner is None else inner
-        if not isinstance(reason, BaseException):
-            break
+        inner = (*reason.args[:1], getattr(reason, "reason", None), reason.__cause__, reason.__context__)
+        todo += [each for each in inner if isinstance(each, BaseException)]
     return text
 
 

@@ -168,7 +168,8 @@ class SmtpMailer:
             raise Uncertain(
                 f"The mail server {self._host} {error} after the whole message was handed over."
             ) from error
-        if reply.code // 100 == 3:
+        if reply.code // 100 == 3 or reply.code == _CLOSING:
+            # a server that is going down may have kept the message before it said so
             raise Uncertain(f"The mail server {self._host} answered to the whole message with: {reply}")
         self._make_sure(reply, "the message")
         return Receipt(refused=refused, response=str(reply))

@@ -46,6 +46,7 @@ class FakeDav:
         self.objects: dict[str, tuple[str, str]] = {}
         self.history: list[str] = []
         self.requests: list[Request] = []
+        self.connections = 0
         self.before: Callable[[Request], Answer | None] = lambda request: None
         self.bad_token: Answer = Answer(403, b'<error xmlns="DAV:"><valid-sync-token/></error>')
         self.sync = True
@@ -235,6 +236,10 @@ def fake_dav() -> Iterator[FakeDav]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            dav.connections += 1
+            super().setup()
 
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
