@@ -17,7 +17,7 @@ from rules.fields import Moment
 from rules.hours import WorkingHours, quiet_until
 from rules.matching import predicates
 from rules.model import Address, Because, Intent, Occurrence
-from rules.policy import TELLS_ME, Do, Mode, Policy, Rule, Step, Unconfirmed
+from rules.policy import TELLS_ME, Mode, Policy, Rule, Step, Unconfirmed
 from rules.verdict import Verdict
 from rules.view import View
 
@@ -148,8 +148,6 @@ class Examiner:
             detector=look.rule.when.word,
             tone=look.verdict.tone,
             template=step.step.template,
-            slots=step.step.slots if step.step.do is Do.RESCHEDULE else 0,
-            within=step.step.within.text if step.step.do is Do.RESCHEDULE else "",
         )
 
     def _inhibitor(self, rule: Rule, occurrence: Occurrence, now: datetime) -> str | None:

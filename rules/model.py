@@ -336,8 +336,6 @@ class Intent:
     detector: str
     tone: str = ""
     template: str | None = None
-    slots: int = 0
-    within: str = ""
 
     @property
     def identity(self) -> Identity:

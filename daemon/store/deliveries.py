@@ -56,8 +56,6 @@ class Delivery:
     people: tuple[Address, ...]
     due: datetime
     until: datetime
-    slots: int
-    within: str
     reason: str
     subject: str
     message_id: str
@@ -98,8 +96,6 @@ class Delivery:
             detector=self.detector,
             tone=self.tone,
             template=self.template,
-            slots=self.slots,
-            within=self.within,
         )
 
 
@@ -151,8 +147,6 @@ def add_notice(
         "people": "[]",
         "due": now,
         "until": until,
-        "slots": 0,
-        "within": "",
         "reason": body,
         "subject": subject,
     }
@@ -331,8 +325,6 @@ def _from_intent(intent: Intent) -> dict[str, Any]:
         "people": json.dumps(intent.people),
         "due": intent.due,
         "until": intent.until,
-        "slots": intent.slots,
-        "within": intent.within,
         "reason": intent.reason,
         "subject": "",
     }

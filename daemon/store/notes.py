@@ -8,14 +8,17 @@ from sqlalchemy.dialects.sqlite import insert
 from daemon.store.engine import owner_of
 from daemon.store.schema import meta
 
+_PREFIX = "note: "
+"""Keeps these apart from what identifies the file."""
+
 
 def noted(conn: Connection, key: str) -> str | None:
     """What was noted under this key; None when nothing."""
-    query = select(meta.c.value).where(meta.c.owner == owner_of(conn), meta.c.key == key)
+    query = select(meta.c.value).where(meta.c.owner == owner_of(conn), meta.c.key == _PREFIX + key)
     return conn.execute(query).scalar_one_or_none()
 
 
 def note(conn: Connection, key: str, value: str) -> None:
     """Note a value, replacing what was there."""
-    statement = insert(meta).values(owner=owner_of(conn), key=key, value=value)
+    statement = insert(meta).values(owner=owner_of(conn), key=_PREFIX + key, value=value)
     conn.execute(statement.on_conflict_do_update(index_elements=["owner", "key"], set_={"value": value}))

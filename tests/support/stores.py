@@ -83,8 +83,6 @@ def intent(uid: str = "kickoff", *, to: Address = JO, step: str = "ask", **more:
         "until": NOW + timedelta(days=1),
         "reason": "nobody answered",
         "detector": "unconfirmed",
-        "slots": 3,
-        "within": "5 business days",
     }
     return Intent(step=step, to=to, **fields | more)
 

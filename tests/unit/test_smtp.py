@@ -154,6 +154,13 @@ def test_goodbye_after_acceptance_is_sent(server: FakeSmtp, drop: bool) -> None:
     assert len(server.kept) == 2
 
 
+def test_goodbye_in_place_of_an_answer_is_uncertain(server: FakeSmtp) -> None:
+    """HOSTILE 28: 421 to the final dot; the server may have kept the mail before it went down."""
+    server.say("DOT", Answer("421 shutting down", drop=True))
+    with pytest.raises(Uncertain, match="421"):
+        mailer(server).send(ME, [JO], MAIL, Commit(server))
+
+
 def test_drop_in_the_middle_of_the_message_is_certain(server: FakeSmtp) -> None:
     """A server that hangs up before the dot keeps nothing; nothing is committed."""
     server.offers = ("SIZE 0",)

@@ -74,8 +74,6 @@ def upgrade() -> None:
         sa.Column("people", sa.Text(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
-        sa.Column("slots", sa.Integer(), nullable=False),
-        sa.Column("within", sa.String(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
