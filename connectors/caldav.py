@@ -28,7 +28,8 @@ from connectors.base import (
 from connectors.caldav_discovery import DavSession, Found, full_url, homes, list_calendars, schedules
 from connectors.caldav_sync import Fetcher, Mark, Position
 from connectors.caldav_xml import CTAG, SYNC_TOKEN, path_of, web_page
-from connectors.http import BasicAuth, BearerAuth, GuardedSession, Limits, PasswordAuth
+from connectors.http import GuardedSession, Limits
+from connectors.http_auth import BasicAuth, BearerAuth, PasswordAuth
 from connectors.recurrence import Copy, read_resource
 from rules.model import CalendarRef, Interval, Occurrence
 

@@ -6,7 +6,6 @@ up to a number of decompressed bytes; nothing ever goes to another host than the
 
 from __future__ import annotations
 
-import base64
 import contextvars
 import ipaddress
 import socket
@@ -175,51 +174,6 @@ def _read(response: requests.Response, limit: int) -> bytes:
     if inflate is not None and size and not inflate.eof:
         raise _Unreachable(f"{_host(response.url)} broke off in the middle of its answer.")
     return b"".join(parts)
-
-
-class PasswordAuth(requests.auth.HTTPDigestAuth):
-    """Basic from the very first request, Digest as soon as the server asks for it.
-
-    Waiting for a 401 is not enough: some servers answer an anonymous PROPFIND with 207. With
-    ``basic`` false nothing but Digest ever leaves.
-    """
-
-    def __init__(self, username: str, password: str, *, basic: bool = True) -> None:
-        super().__init__(username, password)
-        token = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._basic = f"Basic {token}" if basic else ""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign the request."""
-        request = super().__call__(request)  # type: ignore[no-untyped-call]
-        if self._basic:
-            request.headers.setdefault("Authorization", self._basic)
-        return request
-
-
-class BasicAuth(requests.auth.AuthBase):
-    """RFC 7617, UTF-8."""
-
-    def __init__(self, username: str, password: str) -> None:
-        token = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._header = f"Basic {token}"
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign the request."""
-        request.headers["Authorization"] = self._header
-        return request
-
-
-class BearerAuth(requests.auth.AuthBase):
-    """RFC 6750."""
-
-    def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Sign the request."""
-        request.headers["Authorization"] = self._header
-        return request
 
 
 class GuardedSession:
@@ -422,11 +376,8 @@ def _host(url: str | None) -> str:
 
 
 __all__ = [
-    "BasicAuth",
-    "BearerAuth",
     "GuardedSession",
     "Limits",
-    "PasswordAuth",
     "is_loopback",
     "retry_after",
 ]

@@ -14,7 +14,8 @@ from icalendar.parser import Parameters
 
 from connectors.base import Rejected
 from connectors.ical import Event as Record
-from connectors.ical import Moment, key_of, original_of, parse
+from connectors.ical import original_of, parse
+from connectors.ical_times import Moment, key_of
 from rules.model import Address, Timing
 
 PRODID = "-//rebookd//rebookd 0.1//EN"

@@ -13,18 +13,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from connectors.base import Resource
-from connectors.ical import (
-    DateList,
-    Event,
-    Moment,
-    Parsed,
-    duration,
-    instance_key,
-    key_of,
-    original_of,
-    parse,
-    read_moment,
-)
+from connectors.ical import DateList, Event, Parsed, original_of, parse
+from connectors.ical_times import Moment, duration, instance_key, key_of, read_moment
 from connectors.ical_zones import Zone
 from connectors.recurrence_rule import RuleError, read_rule, walls
 from rules.model import CalendarRef, Interval, Occurrence, OccurrenceKey, Timing

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from dateutil import rrule
 
-from connectors.ical import read_wall
+from connectors.ical_times import read_wall
 
 MAX_STEPS = 50_000
 """How many instances may be looked at to find those in the span."""

@@ -16,6 +16,7 @@ from tests.support.fake_dav import Answer, fake_dav
 from tests.support.servers import free_port
 
 QUICK = Limits(seconds=0.4, wait_seconds=0)
+PATIENT = Limits(seconds=20, wait_seconds=0)
 
 
 @contextlib.contextmanager
@@ -75,7 +76,7 @@ def test_nobody_there() -> None:
     """A refused connection is tried again, then told in one sentence."""
     url = f"http://127.0.0.1:{free_port()}/"
     with pytest.raises(Retryable, match=r"127\.0\.0\.1 cannot be reached: connection refused\."):
-        GuardedSession(url, limits=QUICK).request("GET", url)
+        GuardedSession(url, limits=PATIENT).request("GET", url)
 
 
 def test_a_body_shorter_than_announced_is_an_error() -> None:
@@ -83,7 +84,7 @@ def test_a_body_shorter_than_announced_is_an_error() -> None:
     with fake_dav() as dav:
         dav.before = lambda request: Answer(200, headers={"Content-Length": "100"}, chunks=iter([b"half"]))
         with pytest.raises(Retryable, match="broke off"):
-            GuardedSession(dav.url, limits=QUICK).request("GET", dav.url)
+            GuardedSession(dav.url, limits=PATIENT).request("GET", dav.url)
         assert dav.count("GET") == 3
 
 
@@ -93,7 +94,7 @@ def test_half_a_gzip_is_an_error() -> None:
         for body in (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xcb\x48", b"plain text"):
             dav.before = lambda request, body=body: Answer(200, body, {"Content-Encoding": "gzip"})  # type: ignore[misc]
             with pytest.raises(Retryable, match="broke off"):
-                GuardedSession(dav.url, limits=QUICK).request("GET", dav.url)
+                GuardedSession(dav.url, limits=PATIENT).request("GET", dav.url)
 
 
 def test_unknown_compression_is_refused() -> None:
@@ -101,7 +102,7 @@ def test_unknown_compression_is_refused() -> None:
     with fake_dav() as dav:
         dav.before = lambda request: Answer(200, b"x", {"Content-Encoding": "br"})
         with pytest.raises(ConnectorError, match="compression"):
-            GuardedSession(dav.url, limits=QUICK).request("GET", dav.url)
+            GuardedSession(dav.url, limits=PATIENT).request("GET", dav.url)
 
 
 def test_the_connection_is_kept() -> None:
@@ -119,7 +120,7 @@ def test_tls_is_checked() -> None:
     with fake_dav() as dav:
         url = dav.url.replace("http://", "https://")
         with pytest.raises(ConnectorError) as caught:
-            GuardedSession(url, limits=QUICK).request("GET", url)
+            GuardedSession(url, limits=PATIENT).request("GET", url)
         assert "0x" not in str(caught.value)
         assert "Traceback" not in str(caught.value)
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.ical import Parsed, duration, parse, read_wall
+from connectors.ical import Parsed, parse
 from connectors.ical_lines import split_list, unescape
+from connectors.ical_times import duration, read_wall
 from connectors.ical_zones import known_zone
 from connectors.recurrence import read_resource
 from rules.model import CuType, Occurrence, PartStat, Role, Timing
