@@ -273,6 +273,6 @@ def test_writes_that_the_system_refuses_lose_nothing_committed(tmp_path: Path) -
     assert "The state file" in sentence
     store = open_store(tmp_path / "state.db", NOW)
     with store.read() as conn:
-        kept = conn.execute(text("SELECT count(*) FROM meta WHERE key GLOB '[0-9]*'")).scalar_one()
+        kept = conn.execute(text("SELECT count(*) FROM meta WHERE key GLOB 'note: [0-9]*'")).scalar_one()
     store.close()
     assert kept == int(written)
