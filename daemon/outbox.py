@@ -99,11 +99,16 @@ class Outcome:
 
 @dataclass(slots=True)
 class SendReport:
-    """What one run did. ``stopped`` says why it ended before everything due was tried, if it did."""
+    """What one run did.
+
+    ``stopped`` says why it ended before everything due was tried, if it did; ``trouble`` is the mail
+    server's part in that.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
     stopped: str = ""
+    trouble: Unreachable | NeedsLogin | None = None
 
     @property
     def counts(self) -> Counter[State]:
@@ -348,7 +353,7 @@ class Outbox:
         at = self._clock.now() + _pause(delivery.attempts, asked)
         self._settle(delivery, Event.FAIL, report, why=str(error), next_try_at=at)
         if isinstance(error, Unreachable | NeedsLogin):
-            report.stopped = str(error)
+            report.stopped, report.trouble = str(error), error
 
     def _postpone(self, delivery: Delivery, at: datetime, why: str, report: SendReport) -> None:
         at = min(at, delivery.until)

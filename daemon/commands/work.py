@@ -9,10 +9,10 @@ from typing import Self
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from connectors.base import NeedsLogin
 from daemon.commands.context import clock, local, opened, settings_of, watched
-from daemon.exits import FAILED, SIGN_IN_NEEDED, TEMPORARY, Failure
+from daemon.exits import DONE, FAILED, SIGN_IN_NEEDED, TEMPORARY, Failure
 from daemon.office import Office, Round
-from daemon.poll import PollReport
 from daemon.poll import Progress as Tell
 from daemon.rehearse import MARKS
 from daemon.store import agenda, attendance, calendars
@@ -40,7 +40,7 @@ def run(ctx: click.Context, once: bool) -> None:
         finally:
             office.close()
     _summarise(done)
-    ctx.exit(_exit_code(done.polls))
+    ctx.exit(_exit_code(done))
 
 
 class _Bars:
@@ -83,15 +83,19 @@ def _summarise(done: Round) -> None:
     for report in done.polls:
         for trouble in report.troubles:
             click.echo(f"rebookd: {trouble.account}: {trouble.message}", err=True)
+    if done.sent is not None and done.sent.trouble is not None:
+        click.echo(f"rebookd: mail: {done.sent.trouble}", err=True)
 
 
-def _exit_code(polls: list[PollReport]) -> int:
-    kinds = {trouble.kind for report in polls for trouble in report.troubles}
-    if not kinds:
-        return 0
-    if "sign-in needed" in kinds:
+def _exit_code(done: Round) -> int:
+    """The gravest of what went wrong in reading, deciding and sending."""
+    kinds = {trouble.kind for report in done.polls for trouble in report.troubles}
+    mail = done.sent.trouble if done.sent else None
+    if "sign-in needed" in kinds or isinstance(mail, NeedsLogin):
         return SIGN_IN_NEEDED
-    return FAILED if "error" in kinds else TEMPORARY
+    if "error" in kinds or done.decided.failed or (done.sent and done.sent.failed):
+        return FAILED
+    return TEMPORARY if kinds or mail else DONE
 
 
 @click.command()
