@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from connectors.base import Rejected
 from daemon import horizon
+from daemon.mail import Mail
 from daemon.office import Office
 from daemon.poll import Trouble
 from daemon.store import agenda, deliveries
 from rules.delivery import State
-from rules.model import Account, Intent, Snapshot, Upcoming, Withheld
+from rules.model import Account, Identity, Intent, Interval, Snapshot, Upcoming, Withheld
 from rules.plan import evaluate
 from rules.policy import Mode
+
+Written = Mail | Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,25 @@ def foresee(office: Office, at: datetime | None = None) -> Foresight:
         withheld=plan.withheld,
         troubles=tuple(troubles),
     )
+
+
+def write_all(office: Office, intents: Iterable[Intent], now: datetime) -> dict[str, Written]:
+    """Each mail by its intent's key, as it would leave, or why it cannot be written.
+
+    In order: a time offered in one is offered to nobody else.
+    """
+    mails: dict[str, Written] = {}
+    promised: list[tuple[Identity, Interval]] = []
+    for one in intents:
+        taken = [slot for identity, slot in promised if identity != one.identity]
+        try:
+            mail = office.scribe.write(one, now, taken)
+        except Rejected as error:
+            mails[one.intent_key] = error
+        else:
+            mails[one.intent_key] = mail
+            promised += [(one.identity, slot) for slot in mail.offered]
+    return mails
 
 
 def _as_seen_at(seen: Snapshot, then: datetime) -> Snapshot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -29,16 +30,18 @@ def offers(
     *,
     now: datetime,
     recipient_zone: str,
+    promised: Iterable[Interval] = (),
 ) -> tuple[Interval, ...]:
     """Free times for the meeting as it stands in the store at ``now`` (UTC).
 
     ``within`` counts from the meeting's start, or from now when that is past; ``notice`` from now.
+    ``promised`` are times offered to others of which the store knows nothing.
     """
     span = window(occurrence, step, owner, now)
     length = max(occurrence.end_utc - occurrence.start_utc, ROUND)
     like = occurrence.start.astimezone(zone(owner.zone)).time()
     return free_slots(
-        busy(conn, span, owner, occurrence),
+        [*busy(conn, span, owner, occurrence), *promised],
         span,
         length,
         step.slots,

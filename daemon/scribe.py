@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -21,7 +22,7 @@ from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.model import Account, Address, Intent, Interval, Occurrence
 from rules.people import organized_by_me
-from rules.policy import Do, Step
+from rules.policy import Do
 
 
 class Scribe:
@@ -48,19 +49,29 @@ class Scribe:
             )
         return self.write(delivery.intent, now)
 
-    def write(self, intent: Intent, now: datetime) -> Mail:
-        """The mail an intent asks for at ``now`` (UTC). Raises :class:`Rejected`."""
+    def write(self, intent: Intent, now: datetime, promised: Sequence[Interval] = ()) -> Mail:
+        """The mail an intent asks for at ``now`` (UTC). Raises :class:`Rejected`.
+
+        ``promised`` are times offered in mails to others that are only being shown, too.
+        """
         with self._store.read() as conn:
             occurrence = agenda.get(conn, [intent.key]).get(intent.key)
             if occurrence is None:
                 raise Rejected("the meeting is no longer in the calendar")
-            letter = self._letter(conn, intent, occurrence, now)
+            letter = self._letter(conn, intent, occurrence, now, promised)
         try:
             return compose(letter, templates_dir(self._settings))
         except (TemplateError, UnsafeMail) as error:
             raise Rejected(str(error)) from error
 
-    def _letter(self, conn: Connection, intent: Intent, occurrence: Occurrence, now: datetime) -> Letter:
+    def _letter(
+        self,
+        conn: Connection,
+        intent: Intent,
+        occurrence: Occurrence,
+        now: datetime,
+        promised: Sequence[Interval],
+    ) -> Letter:
         owner = self._settings.owner
         account = self._accounts.get(intent.key.calendar.account) or Account(name="")
         for_owner = intent.do in FOR_OWNER
@@ -68,7 +79,7 @@ class Scribe:
         step = self._steps.get((intent.rule, intent.step))
         slots: tuple[Interval, ...] = ()
         if intent.do == Do.RESCHEDULE and step is not None:
-            slots = self._offers(conn, occurrence, step, now, zone)
+            slots = offers(conn, occurrence, step, owner, now=now, recipient_zone=zone, promised=promised)
         return Letter(
             do=intent.do,
             detector=intent.detector,
@@ -92,11 +103,6 @@ class Scribe:
             rule=intent.rule,
             step=intent.step,
         )
-
-    def _offers(
-        self, conn: Connection, occurrence: Occurrence, step: Step, now: datetime, zone: str
-    ) -> tuple[Interval, ...]:
-        return offers(conn, occurrence, step, self._settings.owner, now=now, recipient_zone=zone)
 
     def _zone_of(self, account: Account, occurrence: Occurrence) -> str:
         """The recipient's zone: what the configuration says, else the event's own, else the owner's."""

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from connectors.base import Rejected
 from daemon import wiring
 from daemon.commands.context import (
     clock,
@@ -27,7 +26,7 @@ from daemon.commands.work import find_meetings
 from daemon.config import Settings
 from daemon.decide import Decider
 from daemon.exits import SIGN_IN_NEEDED, TEMPORARY, WOULD_SEND
-from daemon.foresight import Foresight, foresee
+from daemon.foresight import Foresight, Written, foresee, write_all
 from daemon.mail import Mail
 from daemon.office import Office
 from daemon.store import agenda, calendars, deliveries
@@ -75,7 +74,7 @@ def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, det
     _, settings = settings_of(ctx)
     with _looking_ahead(settings) as office:
         found = foresee(office, at)
-        mails = {one.intent_key: _written(office, one, found.now) for one in (*found.intents, *found.held)}
+        mails = write_all(office, (*found.intents, *found.held), found.now)
     if as_json:
         print_json(_as_dict(found, mails, show=show))
     else:
@@ -84,16 +83,6 @@ def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, det
     if kinds:
         ctx.exit(SIGN_IN_NEEDED if "sign-in needed" in kinds else TEMPORARY)
     ctx.exit(WOULD_SEND if detailed_exitcode and found.intents else 0)
-
-
-Written = Mail | Rejected
-
-
-def _written(office: Office, intent: Intent, now: datetime) -> Written:
-    try:
-        return office.scribe.write(intent, now)
-    except Rejected as error:
-        return error
 
 
 def _words(mail: Written) -> str:
