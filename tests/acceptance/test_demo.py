@@ -25,7 +25,7 @@ EXPECTED = [
 
 
 def _environment(temporary: Path, **more: str) -> dict[str, str]:
-    left_out = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM", "REBOOKD_CONFIG"}
+    left_out = {"FORCE_COLOR", "COLUMNS", "TERM", "REBOOKD_CONFIG", "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
     return kept | {"TMPDIR": str(temporary), "NO_COLOR": "1"} | more
 
