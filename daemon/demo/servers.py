@@ -78,9 +78,12 @@ def calendar_server(folder: Path, users: Collection[str]) -> Iterator[CalendarSe
             thread.join()
 
 
-@dataclass(slots=True)
+@dataclass
 class Sink:
-    """A mail server that delivers nothing: every message becomes a file in ``folder``."""
+    """A mail server that delivers nothing: every message becomes a file in ``folder``.
+
+    Without slots: aiosmtpd looks at every member, which fails on a slotted dataclass before Python 3.11.3.
+    """
 
     folder: Path
     port: int = 0
