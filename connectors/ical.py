@@ -39,6 +39,8 @@ _ONE = frozenset(
 )
 _MANY = frozenset({"ATTENDEE", "CATEGORIES", "RRULE", "RDATE", "EXDATE", "EXRULE"})
 WANTED = _ONE | _MANY
+_MAX_ZONES = 10
+"""Zones of its own one resource may bring; interpreting one is slow."""
 
 
 class DateList(NamedTuple):
@@ -218,7 +220,7 @@ class _Reader:
         if known is not None:
             return Zone(known.key, Timing.TIMED, known)
         text = self._own.get(tzid.strip().strip('"'))
-        own = own_zone(text) if text else None
+        own = own_zone(text) if text and len(self._zones) < _MAX_ZONES else None
         if own is not None:
             return Zone(own.key if isinstance(own, ZoneInfo) else tzid, Timing.TIMED, own)
         return Zone(tzid, Timing.UNKNOWN_ZONE, self._home)

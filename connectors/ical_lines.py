@@ -16,11 +16,14 @@ from icalendar.parser import Contentline
 
 Params = dict[str, str]
 _NONE: Params = {}
+_LONGEST = 64 * 1024
+"""A longer line is not handed to the library, which walks it letter by letter."""
 _ADDRESSES = frozenset({"DELEGATED-TO", "DELEGATED-FROM", "MEMBER", "SENT-BY"})
 _BEGIN_OR_END = frozenset({"", "B", "b", "E", "e"})
 _UID = frozenset({"UID"})
 
 _FOLD = re.compile(r"(?<!\n)\n+[ \t]")
+_BLANK = re.compile(r"\n{2,}")
 _PLAIN = re.compile(r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"\\^\n]*"|[^";:,\\^\n]*))*):(.*)', re.DOTALL)
 _PARAM = re.compile(r';([A-Za-z0-9-]+)=(?:"([^"]*)"|([^;]*))')
 _LENIENT = re.compile(r';\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"]*)"|([^;:]*))')
@@ -55,7 +58,10 @@ class Calendar:
 def unfold(text: str) -> list[str]:
     """Logical lines. Only CR LF and LF end a line; a fold may follow blank lines, as in the library."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    text = _FOLD.sub("", text) if "\n\n" in text else text.replace("\n ", "").replace("\n\t", "")
+    if "\n\n" in text:
+        text = _BLANK.sub("\n", _FOLD.sub("", text))
+    else:
+        text = text.replace("\n ", "").replace("\n\t", "")
     return text.split("\n")
 
 
@@ -157,6 +163,9 @@ def _take(line: str, wanted: frozenset[str], keep: Callable[[Line], None], broke
 
 
 def _take_unusual(line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]) -> None:
+    if len(line) > _LONGEST:
+        _take_malformed(line, wanted, keep, broken)
+        return
     try:
         name, params, value = Contentline(line).raw_parts()  # type: ignore[no-untyped-call]
     except ValueError:

@@ -25,7 +25,11 @@ MAX_OCCURRENCES = 1000
 MAX_RULES = 4
 """Rules one resource may have."""
 
+MAX_DATES = 50_000
+"""Dates near the window one EXDATE or RDATE line may list."""
+
 _DAY = timedelta(days=1)
+_DAWN = datetime.fromisoformat("0001-01-01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,23 +208,33 @@ class _Series:
 
     def _near(self, lines: DateList, low: datetime, high: datetime) -> Iterator[Moment]:
         """The dates of an EXDATE line near the span. Text sorts as time does, so the rest is never read."""
+        all_day = _all_day(self._copy.home_zone)
+        for text in self._items_near(lines, low, high):
+            try:
+                yield read_moment(text, lines.zone, all_day)
+            except ValueError:
+                self._broken.append(f"its EXDATE {text[:30]!r} is not a date")
+
+    def _items_near(self, lines: DateList, low: datetime, high: datetime) -> Iterator[str]:
+        """The distinct items of a list whose date is near the span, and any that begin with no date."""
         first = (low - 2 * _DAY if low.year > 1 else low).strftime("%Y%m%d").zfill(8)
         last = (high + 2 * _DAY if high.year < 9999 else high).strftime("%Y%m%d").zfill(8)
-        all_day = _all_day(self._copy.home_zone)
-        for item in lines.text.split(","):
+        near = 0
+        for item in dict.fromkeys(lines.text.split(",")):
             text = item.strip()
-            if first <= text[:8] <= last:
-                try:
-                    yield read_moment(text, lines.zone, all_day)
-                except ValueError:
-                    self._broken.append(f"its EXDATE {text[:30]!r} is not a date")
+            if first <= text[:8] <= last or not text[:8].isdigit():
+                near += 1
+                if near > MAX_DATES:
+                    raise RuleError("it lists more dates than we follow")
+                yield text
 
     def _extra(
         self, master: Event, zone: Zone, low: datetime, high: datetime
     ) -> Iterator[tuple[datetime, tuple[timedelta, timedelta] | None]]:
         for lines in master.rdates:
-            for item in lines.text.split(","):
-                start_text, slash, end_text = item.strip().partition("/")
+            # A period may begin long before the span it reaches into.
+            for item in self._items_near(lines, low if "/" not in lines.text else _DAWN, high):
+                start_text, slash, end_text = item.partition("/")
                 try:
                     moment = read_moment(start_text, lines.zone, _all_day(self._copy.home_zone))
                     length = _period(moment, end_text, lines.zone) if slash else None

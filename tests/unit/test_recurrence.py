@@ -258,6 +258,36 @@ def test_many_rules_are_refused() -> None:
     assert (found.occurrences, "50 rules" in found.broken) == ((), True)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["RDATE:" + ",".join(["20260303T090000Z"] * 300_000)],
+        ["RDATE:" + ",".join(f"20260303T{n // 3600:02}{n // 60 % 60:02}{n % 60:02}Z" for n in range(80_000))],
+        ["X-A:" + "\n" * 8_000_000],
+        ["ATTENDEE;CN=" + "\\," * 2_000_000 + ":mailto:jo@acme.example"],
+        ['ATTENDEE;CN="' + "a;" * 2_000_000 + ":mailto:jo@acme.example"],
+        ["DESCRIPTION:" + "x" * 8_000_000],
+    ],
+    ids=["same-rdates", "other-rdates", "blank-lines", "escapes", "open-quote", "description"],
+)
+def test_a_swollen_event_is_bounded(lines: list[str]) -> None:
+    """Megabytes of anything are read in less than two seconds and lose no occurrence."""
+    assert bounded(event(*lines)).occurrences
+
+
+def test_many_own_zones_are_bounded() -> None:
+    """Zones a calendar brings along are slow to interpret, so only a few are."""
+    definition = (
+        "BEGIN:VTIMEZONE\r\nTZID:z{n}\r\nBEGIN:STANDARD\r\nDTSTART:16010101T000000\r\nTZOFFSETFROM:+0100\r\n"
+        "RRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\r\nTZOFFSETTO:+0200\r\nEND:STANDARD\r\nEND:VTIMEZONE"
+    )
+    zones = [definition.replace("{n}", str(n)) for n in range(200)]
+    events = [vevent(uid=str(n), start=f"DTSTART;TZID=z{n}:20260302T090000") for n in range(200)]
+    found = bounded(calendar(*zones, *events)).occurrences
+    assert len(found) == 200
+    assert {each.timing for each in found} == {Timing.TIMED, Timing.UNKNOWN_ZONE}
+
+
 def test_the_ends_of_the_calendar() -> None:
     """Years 1 and 9999 raise nothing."""
     for start in ("00010101T000000Z", "99991231T235959Z"):
