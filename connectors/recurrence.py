@@ -164,10 +164,12 @@ class _Series:
         if master.start.wall not in seen:
             seen.add(master.start.wall)
             yield master.start.wall, None
+        alone = len(master.rrules) == 1
         for text in master.rrules:
             for wall in self._rule(text, master.start, low, high):
                 if wall not in seen:
-                    seen.add(wall)
+                    if not alone:
+                        seen.add(wall)
                     yield wall, None
 
     def _span(self, zone: Zone) -> tuple[datetime, datetime]:

@@ -178,6 +178,9 @@ def walls(rule: Rule, start: datetime, low: datetime, high: datetime) -> Iterato
         return
     written_out = _written_out(rule, start)
     begin, count = _forward(written_out, start, low)
+    if _is_plain(written_out, start):
+        yield from (wall for wall in _evenly(written_out, begin, high) if wall >= low)
+        return
     shift = (MAXYEAR - max(begin.year, high.year)) // 400 * 400
     if count is not None and not _matches_start(written_out, start):
         count -= 1
@@ -193,6 +196,31 @@ def walls(rule: Rule, start: datetime, low: datetime, high: datetime) -> Iterato
             raise RuleError("its rule repeats too often to follow")
         if wall >= lower:
             yield wall.replace(year=wall.year - shift)
+
+
+def _is_plain(rule: Rule, start: datetime) -> bool:
+    """Whether the rule only counts days, or weeks and their weekdays, at DTSTART's own time of day."""
+    own_time = {"BYHOUR": (start.hour,), "BYMINUTE": (start.minute,), "BYSECOND": (start.second,)}
+    if rule.count is not None or rule.by != own_time:
+        return False
+    if rule.freq == rrule.DAILY:
+        return not rule.by_day
+    return rule.freq == rrule.WEEKLY and not any(number for _, number in rule.by_day)
+
+
+def _evenly(rule: Rule, begin: datetime, high: datetime) -> Iterator[datetime]:
+    """The walls of a plain rule: most meetings there are, and too simple to trouble dateutil."""
+    offsets, first = [timedelta(0)], begin
+    if rule.freq == rrule.WEEKLY:
+        first = begin - timedelta(days=(begin.weekday() - rule.wkst) % 7)
+        offsets = [timedelta(days=days) for days in sorted((day - rule.wkst) % 7 for day, _ in rule.by_day)]
+    step = _STEP[rule.freq] * rule.interval
+    # Counted rather than added up, so that the last step cannot leave the calendar.
+    for number in range((high - first) // step + 1):
+        base = first + number * step
+        for offset in offsets:
+            if begin - base <= offset <= high - base:
+                yield base + offset
 
 
 def _refuse_long(rule: Rule, start: datetime) -> None:

@@ -370,6 +370,27 @@ def test_fast_forward_is_exact(rule: str, start: datetime, low: datetime) -> Non
     assert list(walls(read_rule(rule), start, low, high)) == [each for each in walked if low <= each]
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    freq=st.sampled_from(["DAILY", "WEEKLY", "WEEKLY"]),
+    interval=st.integers(1, 9),
+    days=st.lists(st.sampled_from(DAYS), max_size=5, unique=True),
+    wkst=st.sampled_from(DAYS),
+    start=st.datetimes(wall(2020, 1, 1), wall(2026, 3, 1)).map(lambda at: at.replace(microsecond=0)),
+    low=st.datetimes(wall(2019, 1, 1), wall(2026, 6, 1)).map(lambda at: at.replace(microsecond=0)),
+)
+def test_plain_rules_are_counted_as_dateutil_does(
+    *, freq: str, interval: int, days: list[str], wkst: str, start: datetime, low: datetime
+) -> None:
+    """Days and weeks are counted without dateutil, and give exactly what it gives."""
+    rule = f"FREQ={freq};INTERVAL={interval};WKST={wkst}"
+    if days and freq == "WEEKLY":
+        rule += ";BYDAY=" + ",".join(days)
+    high = low + timedelta(days=60)
+    expected = rrule.rrulestr(rule, dtstart=start).between(low, high, inc=True)
+    assert list(walls(read_rule(rule), start, low, high)) == expected
+
+
 def test_rule_errors_are_sentences() -> None:
     """What is wrong with a rule is told in words."""
     with pytest.raises(RuleError, match="no known frequency"):
