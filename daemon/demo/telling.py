@@ -61,7 +61,9 @@ class Teller:
         """The headline of one moment, and what people did."""
         self._out.print()
         self._out.rule(
-            Text.assemble((f"{moment.at:%H:%M}", "bold cyan"), "  ", (moment.title, "bold")), align="left"
+            Text.assemble((f"{moment.at:%H:%M}", "bold cyan"), "  ", (moment.title, "bold")),
+            align="left",
+            style="dim",
         )
         for words, _ in moment.deeds:
             self._line("people", words, style="yellow")
@@ -119,7 +121,7 @@ class Teller:
     def table(self, arrivals: Iterable[Arrival]) -> None:
         """Everything that left."""
         self._out.print()
-        self._out.rule(Text("What left", style="bold"), align="left")
+        self._out.rule(Text("What left", style="bold"), align="left", style="dim")
         table = Table(box=None, header_style="bold", padding=(0, 1), expand=False)
         for name in ("time", "to", "subject", "rule/step"):
             table.add_column(name, overflow="fold", no_wrap=name == "time")
