@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Collection
 
 import click
 
@@ -18,6 +19,15 @@ class Failure(click.ClickException):
     """Something the user asked for cannot be done; the message says what to do instead."""
 
     exit_code = FAILED
+
+
+def of_troubles(kinds: Collection[str]) -> int:
+    """The exit code for what went wrong with accounts, each by the one word of its kind."""
+    if "sign-in needed" in kinds:
+        return SIGN_IN_NEEDED
+    if not kinds:
+        return DONE
+    return FAILED if "error" in kinds else TEMPORARY
 
 
 def explain_failure(error: Exception, *, verbose: bool = False) -> int:

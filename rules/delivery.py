@@ -91,12 +91,7 @@ TABLE: dict[Event, dict[State, State]] = {
     Event.DOUBT: {State.COMMITTING: State.UNKNOWN},
     Event.HOLD: {State.PENDING: State.HELD, State.RETRYING: State.HELD, State.CLAIMED: State.HELD},
     Event.APPROVE: {State.HELD: State.PENDING},
-    Event.RETRY: {
-        State.REFUSED: State.PENDING,
-        State.UNKNOWN: State.PENDING,
-        State.LAPSED: State.PENDING,
-        State.HELD: State.PENDING,
-    },
+    Event.RETRY: dict.fromkeys((*_WAITING, State.REFUSED, State.UNKNOWN, State.LAPSED), State.PENDING),
     Event.CANCEL: dict.fromkeys(_UNSENT, State.SUPPRESSED),
     Event.LAPSE: dict.fromkeys(_UNSENT, State.LAPSED),
     Event.SUPERSEDE: dict.fromkeys(_UNSENT, State.SUPERSEDED),

@@ -92,4 +92,4 @@ def _reason(look: Look) -> str:
         return look.verdict.reason if look.verdict else ""
     if look.outcome is Outcome.INHIBITED and failed is not None:
         return f"inhibited by rule {failed.value}"
-    return f"not {failed.predicate}: {failed.field} is {failed.value}" if failed else ""
+    return f"{failed.predicate}? no ({failed.field}: {failed.value})" if failed else ""

@@ -192,7 +192,7 @@ class Examiner:
         key = Intent.key_of(rule.name, timed.step.step, occurrence.identity, occurrence.start, to)
         done = self.view.snapshot.done.get(key)
         if done is not None:
-            return Stage.DONE, f"{done.state} at {done.at.isoformat()}", None
+            return Stage.DONE, f"{done.state} {self.view.said(done.at)}", None
         if now < timed.due:
             return Stage.AHEAD, "", timed.due
         if now >= timed.until:
@@ -202,7 +202,7 @@ class Examiner:
         account = self.view.account(occurrence)
         if self.view.is_blind(occurrence):
             seen = self.view.seen_at(occurrence)
-            since = f"since {seen.isoformat()}" if seen else "yet"
+            since = f"since {self.view.said(seen)}" if seen else "yet"
             return Stage.WITHHELD, f"{account.name} has not been seen {since}", None
         return self._quiet(timed.until, now)
 
@@ -219,8 +219,8 @@ class Examiner:
         if ends is None:
             return Stage.OPEN, "", None
         if ends >= until:
-            return Stage.WITHHELD, f"quiet hours outlast it, so it lapses at {until.isoformat()}", None
-        return Stage.WITHHELD, f"quiet hours until {ends.isoformat()}", ends
+            return Stage.WITHHELD, f"quiet hours outlast it, so it lapses at {self.view.said(until)}", None
+        return Stage.WITHHELD, f"quiet hours until {self.view.said(ends)}", ends
 
     def _wake(self, rule: Rule, occurrence: Occurrence, verdict: Verdict) -> set[datetime]:
         """Every instant at which time alone may change the answer."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rules.attendance import attendance_of
+from rules.hours import zone
 from rules.model import (
     Account,
     Address,
@@ -56,6 +57,10 @@ class View:
         ref = occurrence.key.calendar
         calendar = self.snapshot.calendars.get(ref)
         return (calendar.name, ref.id) if calendar else (ref.id,)
+
+    def said(self, at: datetime) -> str:
+        """An instant as the owner's clock and calendar show it, for a reason they read."""
+        return f"{at.astimezone(zone(self.owner.zone)):%a %Y-%m-%d %H:%M}"
 
     def copies(self, identity: Identity) -> tuple[Occurrence, ...]:
         """Every copy of one meeting, in a fixed order."""

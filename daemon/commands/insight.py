@@ -25,7 +25,7 @@ from daemon.commands.queue import readable
 from daemon.commands.work import find_meetings
 from daemon.config import Settings
 from daemon.decide import Decider
-from daemon.exits import SIGN_IN_NEEDED, TEMPORARY, WOULD_SEND
+from daemon.exits import WOULD_SEND, of_troubles
 from daemon.foresight import Foresight, Written, foresee, write_all
 from daemon.mail import Mail
 from daemon.office import Office
@@ -80,9 +80,8 @@ def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, det
     else:
         _print_plan(found, mails if show else {}, settings)
     kinds = {trouble.kind for trouble in found.troubles} - {"unreadable"}
-    if kinds:
-        ctx.exit(SIGN_IN_NEEDED if "sign-in needed" in kinds else TEMPORARY)
-    ctx.exit(WOULD_SEND if detailed_exitcode and found.intents else 0)
+    would_send = detailed_exitcode and found.intents and not kinds
+    ctx.exit(WOULD_SEND if would_send else of_troubles(kinds))
 
 
 def _words(mail: Written) -> str:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from connectors.base import NeedsLogin
 from daemon.commands.context import clock, local, opened, settings_of, watched
-from daemon.exits import DONE, FAILED, SIGN_IN_NEEDED, TEMPORARY, Failure
+from daemon.exits import Failure, of_troubles
 from daemon.office import Office, Round
 from daemon.poll import Progress as Tell
 from daemon.rehearse import MARKS
@@ -76,7 +76,10 @@ class _Bars:
 
 def _summarise(done: Round) -> None:
     """One line on standard output for people and cron mails."""
-    parts = [f"{len(done.polls)} accounts polled", f"{done.decided.judged} meetings judged"]
+    parts = [
+        _count(len(done.polls), "account") + " polled",
+        _count(done.decided.judged, "meeting") + " judged",
+    ]
     if done.sent is not None:
         parts += [f"{count} {state}" for state, count in sorted(done.sent.counts.items())]
     click.echo(", ".join(parts))
@@ -87,15 +90,18 @@ def _summarise(done: Round) -> None:
         click.echo(f"rebookd: mail: {done.sent.trouble}", err=True)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def _exit_code(done: Round) -> int:
     """The gravest of what went wrong in reading, deciding and sending."""
     kinds = {trouble.kind for report in done.polls for trouble in report.troubles}
-    mail = done.sent.trouble if done.sent else None
-    if "sign-in needed" in kinds or isinstance(mail, NeedsLogin):
-        return SIGN_IN_NEEDED
-    if "error" in kinds or done.decided.failed or (done.sent and done.sent.failed):
-        return FAILED
-    return TEMPORARY if kinds or mail else DONE
+    if done.sent is not None and done.sent.trouble is not None:
+        kinds.add("sign-in needed" if isinstance(done.sent.trouble, NeedsLogin) else "no answer")
+    if done.decided.failed or (done.sent and done.sent.failed):
+        kinds.add("error")
+    return of_troubles(kinds)
 
 
 @click.command()

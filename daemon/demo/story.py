@@ -14,11 +14,11 @@ CALENDARS = {"acme": "Acme calls", "initech": "Initech calls", "umbrella": "Umbr
 """Each account's one calendar."""
 
 DANA = Person(name="Dana Reyes", address="dana@va.example")
-JO = Person(name="Jo Winter", address="jo@acme.example")
-AL = Person(name="Al Okafor", address="al@acme.example")
-BO = Person(name="Bo Larsen", address="bo@initech.example")
-CY = Person(name="Cy Novak", address="cy@initech.example")
-DI = Person(name="Di Marsh", address="di@umbrella.example")
+JO = Person(name="Jo", address="jo@acme.example")
+AL = Person(name="Al", address="al@acme.example")
+BO = Person(name="Bo", address="bo@initech.example")
+CY = Person(name="Cy", address="cy@initech.example")
+DI = Person(name="Di", address="di@umbrella.example")
 
 
 def at(clock: str, days: int = 0) -> datetime:

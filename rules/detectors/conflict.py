@@ -25,7 +25,7 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
         return looking.verdict(False, wake=(start,))
     knot = _knot(occurrence, view)
     if not looking.at(
-        "overlaps another meeting of mine", len(knot) > 1, "DTSTART, DTEND", f"{len(knot) - 1} others"
+        "overlaps another meeting of mine", len(knot) > 1, "DTSTART, DTEND", f"{len(knot) - 1} overlapping"
     ):
         return looking.verdict(False, wake=(start,))
     kept: list[Occurrence] = []
@@ -45,7 +45,7 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
         value = f"{rival.key.calendar.account} cannot be seen"
         looking.at("ranks lower", None, "keep", value)
         return looking.verdict(None, f"the clash lies in {value}", wake=(start,))
-    shown = f"{rival.title or 'a meeting'} in {rival.key.calendar.account} at {rival.start.isoformat()}"
+    shown = f"{rival.title or 'a meeting'} in {rival.key.calendar.account} at {view.said(rival.start)}"
     looking.at("ranks lower", True, "keep", shown, rival.observed_at)
     return looking.verdict(
         True,

@@ -29,7 +29,7 @@ def judge(occurrence: Occurrence, when: Missed, view: View, now: datetime) -> Ve
     other = view.replacement(occurrence, since=occurrence.start_utc)
     if other is not None:
         looking.at(
-            "not replaced", False, "DTSTART", f"a meeting with the same people at {other.start.isoformat()}"
+            "not replaced", False, "DTSTART", f"a meeting with the same people at {view.said(other.start)}"
         )
         return looking.verdict(False)
     people = required_people(occurrence, view.owner)

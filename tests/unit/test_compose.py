@@ -135,7 +135,7 @@ def test_headers_are_exactly_ours() -> None:
     message = opened(compose(letter()))
     assert sorted(message.keys()) == sorted(HEADERS)
     assert message["From"] == "Dana Reyes <dana@va.example>"
-    assert message["To"] == "Jo Park <jo@acme.example>"
+    assert message["To"] == "Jo <jo@acme.example>"
     assert message["Date"] == "Sun, 01 Mar 2026 09:00:00 +0000"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["X-Auto-Response-Suppress"] == "OOF, AutoReply"
@@ -213,7 +213,7 @@ def test_nothing_but_the_one_meeting_leaves(kind: str, language: str) -> None:
     more = {"occurrence": walled, "reason": "Initech canary", "rule": "rule-canary", "step": "step-canary"}
     words = everything(compose(letter(language=language, **KINDS[kind], **more)))
     assert "canary" not in words
-    assert "Sam Ito" not in words
+    assert "Sam" not in words
     assert "sam@acme.example" not in words
 
 
@@ -240,7 +240,7 @@ def test_a_check_in_names_the_commands() -> None:
     for command in ("rebookd mark kickoff held", "rebookd mark kickoff missed", "kickoff missed-by-me"):
         assert re.search(rf"^    .*{command}$", mail.text, re.MULTILINE)
         assert f"{command}</pre>" in html(mail)
-    assert "Jo Park <jo@acme.example>, Sam Ito <sam@acme.example>" in " ".join(mail.text.split())
+    assert "Jo <jo@acme.example>, Sam <sam@acme.example>" in " ".join(mail.text.split())
     assert "[no-show]" in mail.text
 
 
