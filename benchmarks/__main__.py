@@ -1,0 +1,42 @@
+"""Ask every question, or those named, and print the table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from benchmarks.bench import Bench
+from benchmarks.table import markdown
+
+QUESTIONS = (
+    "reading",
+    "expansion",
+    "free_slots",
+    "tick",
+    "first_sync",
+    "idle_poll",
+    "few_changes",
+    "memory",
+)
+"""Modules of this package; another benchmark is another name here."""
+
+
+def main() -> None:
+    """Run; the table goes to standard output, what is being done to standard error."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)}")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the size, each measured once")
+    asked = parser.parse_args()
+    if unknown := set(asked.questions) - set(QUESTIONS):
+        parser.error(f"no such question: {', '.join(sorted(unknown))}")
+    found = []
+    with Bench(quick=asked.quick) as bench:
+        for name in asked.questions or QUESTIONS:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            found += importlib.import_module(f"benchmarks.{name}").rows(bench)
+    print(markdown(found))
+
+
+if __name__ == "__main__":
+    main()
