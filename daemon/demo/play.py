@@ -90,12 +90,13 @@ def _folders(keep: str | None) -> Iterator[_Folders]:
 
 @contextlib.contextmanager
 def _stopped_politely() -> Iterator[None]:
-    """A request to end cleans up as Ctrl-C does."""
+    """A request to end cleans up, Ctrl-C even where it is ignored, as by what runs in the background."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
