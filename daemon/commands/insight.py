@@ -33,7 +33,7 @@ from daemon.store import agenda, calendars, deliveries
 from daemon.store.engine import Store
 from rules.explain import RuleTrace
 from rules.explain import explain as trace_of
-from rules.model import Intent, Occurrence
+from rules.model import Intent, Occurrence, Upcoming
 from rules.plan import evaluate
 
 NEXT = 20
@@ -317,7 +317,9 @@ def _status(store: Store, settings: Settings) -> dict[str, object]:
         every = calendars.calendars(conn)
         counts = deliveries.counts(conn)
         seen = decider.snapshot(conn, agenda.soonest(conn, NEXT), now)
-    coming = evaluate(seen, settings.policy, now).upcoming[:NEXT]
+    soonest: dict[tuple[str, str, str], Upcoming] = {}  # of a series only what comes first
+    for one in evaluate(seen, settings.policy, now).upcoming:
+        soonest.setdefault((one.rule, one.step, one.key.uid), one)
     titles = {one.key: one.title or one.key.uid for one in seen.subjects}
     return {
         "accounts": [
@@ -331,7 +333,7 @@ def _status(store: Store, settings: Settings) -> dict[str, object]:
                 "what": f"{one.rule}/{one.step} to {one.to} about {titles[one.key]}",
                 "uid": one.key.uid,
             }
-            for one in coming
+            for one in list(soonest.values())[:NEXT]
         ],
     }
 
