@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cached_property
 
 from rules.attendance import attendance_of
 from rules.hours import zone
+from rules.knots import Knot, knots
 from rules.model import (
     Account,
     Address,
     Attendance,
     Identity,
-    Interval,
     Occurrence,
     Owner,
     PartStat,
@@ -70,6 +71,11 @@ class View:
         """One copy of every meeting in sight."""
         for group in self._copies.values():
             yield group[0]
+
+    @cached_property
+    def knots(self) -> dict[Identity, Knot]:
+        """The knot of overlapping meetings each meeting that takes my time belongs to."""
+        return knots(one for one in self.meetings() if self.blocks(one))
 
     def attendance(self, occurrence: Occurrence) -> Attendance | None:
         """What is known about the meeting having taken place; None when nothing."""
@@ -131,8 +137,3 @@ class View:
             if wanted and wanted <= self.people(other):
                 return other
         return None
-
-
-def interval(occurrence: Occurrence) -> Interval:
-    """The time it takes, in UTC."""
-    return Interval(occurrence.start_utc, occurrence.end_utc)

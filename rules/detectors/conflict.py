@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rules.knots import Knot, knots
 from rules.model import Occurrence
 from rules.people import organized_by_me
 from rules.policy import Conflict, Keep
 from rules.verdict import Looking, Verdict
-from rules.view import View, interval
+from rules.view import View
 
 
 def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> Verdict:
@@ -24,19 +25,13 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
     if not looking.at("takes my time", view.blocks(occurrence), "TRANSP, PARTSTAT", _takes(occurrence)):
         return looking.verdict(False, wake=(start,))
     knot = _knot(occurrence, view)
+    others = len(knot.meetings) - 1
     if not looking.at(
-        "overlaps another meeting of mine", len(knot) > 1, "DTSTART, DTEND", f"{len(knot) - 1} overlapping"
+        "overlaps another meeting of mine", others > 0, "DTSTART, DTEND", f"{others} overlapping"
     ):
         return looking.verdict(False, wake=(start,))
-    kept: list[Occurrence] = []
-    rivals: list[Occurrence] = []
-    for one in sorted(knot, key=lambda one: _rank(one, when.keep, view)):
-        in_the_way = [other for other in kept if interval(other).overlaps(interval(one))]
-        if one.identity == occurrence.identity:
-            rivals = in_the_way
-            break
-        if not in_the_way:
-            kept.append(one)
+    settled = knot.settled(when.keep, lambda one: _rank(one, when.keep, view))
+    rivals = settled.get(occurrence.identity, ())
     if not rivals:
         looking.at("ranks lower", False, "keep", "this one is kept")
         return looking.verdict(False, wake=(start,))
@@ -60,15 +55,13 @@ def _takes(occurrence: Occurrence) -> str:
     return "transparent" if occurrence.transparent else "opaque"
 
 
-def _knot(occurrence: Occurrence, view: View) -> list[Occurrence]:
+def _knot(occurrence: Occurrence, view: View) -> Knot:
     """Every blocking meeting that overlaps this one, directly or through others; one copy each."""
-    others = [one for one in view.meetings() if one.identity != occurrence.identity and view.blocks(one)]
-    knot = [occurrence]
-    for one in knot:  # grows while it is walked
-        span = interval(one)
-        knot.extend(other for other in others if interval(other).overlaps(span))
-        others = [other for other in others if not interval(other).overlaps(span)]
-    return knot
+    if view.copies(occurrence.identity)[0] is occurrence:
+        return view.knots[occurrence.identity]
+    # Another copy than the one that stands for the meeting; it may show another time.
+    others = (one for one in view.meetings() if one.identity != occurrence.identity and view.blocks(one))
+    return knots([occurrence, *others])[occurrence.identity]
 
 
 def _rank(occurrence: Occurrence, keep: tuple[Keep, ...], view: View) -> tuple[object, ...]:

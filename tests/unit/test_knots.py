@@ -1,0 +1,56 @@
+"""Knots of overlapping meetings: found and settled as the definition says, which is slower."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rules.knots import knots
+from rules.model import Interval, Occurrence
+from tests.support.meetings import meeting
+
+DAYS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 6)), min_size=1, max_size=14)
+
+
+def span(one: Occurrence) -> Interval:
+    """The time it takes."""
+    return Interval(one.start_utc, one.end_utc)
+
+
+def walked(one: Occurrence, every: list[Occurrence]) -> list[Occurrence]:
+    """What overlaps it, and what overlaps that, and so on."""
+    knot = [one]
+    for found in knot:
+        knot += [other for other in every if other not in knot and span(other).overlaps(span(found))]
+    return knot
+
+
+def rank(one: Occurrence) -> tuple[object, ...]:
+    """Any fixed order that is not the order of time."""
+    return one.key.uid[-1], one.key.uid
+
+
+@settings(max_examples=150)
+@given(DAYS)
+def test_knots_and_who_gives_way_are_as_defined(places: list[tuple[int, int]]) -> None:
+    """Also for meetings without length, and those that touch without overlapping."""
+    every = [meeting(f"m{number}", starts=at, lasts=lasts) for number, (at, lasts) in enumerate(places)]
+    found = knots(every)
+    for one in every:
+        knot = walked(one, every)
+        assert set(found[one.identity].meetings) == set(knot)
+        kept: list[Occurrence] = []
+        for other in sorted(knot, key=rank):
+            rivals = [before for before in kept if span(before).overlaps(span(other))]
+            if not rivals:
+                kept.append(other)
+            if other is one:
+                assert list(found[one.identity].settled("any", rank).get(one.identity, ())) == rivals
+
+
+def test_a_knot_is_settled_once_for_each_ranking() -> None:
+    """Another ranking is another question."""
+    first, second = meeting("a", starts=1), meeting("b", starts=1)
+    knot = knots([first, second])[first.identity]
+    assert knot.settled("uid", lambda one: (one.key.uid,)) == {second.identity: (first,)}
+    assert knot.settled("backwards", lambda one: (-ord(one.key.uid),)) == {first.identity: (second,)}
