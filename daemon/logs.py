@@ -8,7 +8,6 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
-import stamina.instrumentation
 import structlog
 
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "exception": 3, "critical": 2}
@@ -37,7 +36,6 @@ def configure(*, verbosity: int = 0) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    stamina.instrumentation.set_on_retry_hooks([])  # a second try within one call is no news
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(name)s: %(message)s")
 
 

@@ -17,7 +17,12 @@ def kind(configured: AccountConfig) -> str:
 
 def connector(settings: Settings, account: str) -> CalendarConnector:
     """The connector of one account. Raises :class:`NeedsLogin` where its secret cannot be read."""
-    from connectors.caldav import CalDavConnector  # noqa: PLC0415 - each kind's library only where it is used
+    # Each kind's library is loaded only where that kind is used.
+    import stamina.instrumentation  # noqa: PLC0415
+
+    from connectors.caldav import CalDavConnector  # noqa: PLC0415
+
+    stamina.instrumentation.set_on_retry_hooks([])  # a second try within one call is no news
 
     configured = settings.accounts[account]
     caldav = configured.caldav
