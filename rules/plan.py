@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from heapq import heappop, heappush
 
 from rules.look import Examiner, Look, Outcome, Stage, StepLook
 from rules.model import Finding, Intent, Occurrence, OccurrenceKey, Plan, Snapshot, Upcoming, Withheld
@@ -61,8 +62,13 @@ def _ahead(examiner: Examiner, rule: Rule, occurrence: Occurrence, look: Look) -
     """The rule's next step, if nothing changes until it opens."""
     if look.outcome in {Outcome.NOT_ELIGIBLE, Outcome.NOT_MATCHED}:
         return []
-    for at in look.wake:
+    moments = list(look.wake)
+    while moments:
+        at = heappop(moments)
         then = examiner.look(rule, occurrence, now=at)
+        for again in {one.again for one in then.steps if one.again is not None and one.again > at}:
+            if again not in moments:
+                heappush(moments, again)  # where quiet hours end
         opening = [one for one in then.steps if one.stage is Stage.OPEN]
         if opening:
             return [

@@ -364,6 +364,13 @@ def test_upcoming_is_what_opens_next_if_nothing_changes() -> None:
     assert [(one.at, one.step, one.to) for one in found.upcoming] == [(at(2), "ask", JO)]
 
 
+def test_upcoming_follows_a_step_to_the_end_of_the_quiet_hours_it_opens_in() -> None:
+    """What waits for quiet hours to end is announced for that moment."""
+    rules = policy(rule("unconfirmed", step("ask", "confirm", "48h before start")), quiet_hours="10:00-16:00")
+    found = plan(rules, meeting())
+    assert [(one.at, one.step, one.to) for one in found.upcoming] == [(at(7), "ask", JO)]
+
+
 @pytest.mark.parametrize(
     ("match", "fits"),
     [
