@@ -99,13 +99,13 @@ class Decider:
     def _evaluate(self, seen: Snapshot, now: datetime, decided: Decided) -> Plan:
         """The plan; an occurrence that makes it fail is left out and pushed ahead."""
         try:
-            return evaluate(seen, self.policy, now)
+            return evaluate(seen, self.policy, now, foresee=False)
         except Exception:
             log.exception("a decision failed, judging one by one")
         plan = Plan(now=now)
         for one in seen.subjects:
             try:
-                found = evaluate(replace(seen, subjects=(one,)), self.policy, now)
+                found = evaluate(replace(seen, subjects=(one,)), self.policy, now, foresee=False)
             except Exception as error:
                 log.exception("one occurrence cannot be judged", uid=one.key.uid)
                 decided.failed.append((one.key, str(error)))
@@ -160,18 +160,17 @@ class Decider:
     def _knots(self, conn: Connection, subjects: list[Occurrence]) -> list[Occurrence]:
         """Every meeting that overlaps one of these, directly or through others."""
         found: dict[OccurrenceKey, Occurrence] = {}
+        asked: set[Interval] = set()
         spans = _merged(Interval(one.start_utc, one.end_utc) for one in subjects)
         for _ in range(KNOT_ROUNDS):
-            fresh = {}
-            for span in spans:
-                for one in agenda.overlapping(conn, span.start, span.end, MOST_OVERLAPS):
-                    if one.key not in found:
-                        fresh[one.key] = one
-            found |= fresh
-            wider = _merged(Interval(one.start_utc, one.end_utc) for one in found.values())
-            if not fresh or wider == spans:
+            wider = [span for span in spans if span not in asked]
+            if not wider:
                 break
-            spans = wider
+            asked.update(wider)
+            for span in wider:
+                for one in agenda.overlapping(conn, span.start, span.end, MOST_OVERLAPS):
+                    found.setdefault(one.key, one)
+            spans = _merged(Interval(one.start_utc, one.end_utc) for one in (*subjects, *found.values()))
         return list(found.values())
 
     def _later_meetings(self, conn: Connection, subjects: list[Occurrence]) -> list[Occurrence]:

@@ -11,10 +11,11 @@ from rules.policy import Policy, Rule
 from rules.view import View
 
 
-def evaluate(snapshot: Snapshot, policy: Policy, now: datetime) -> Plan:
+def evaluate(snapshot: Snapshot, policy: Policy, now: datetime, *, foresee: bool = True) -> Plan:
     """What should happen at ``now`` (aware) for the snapshot's subjects.
 
     Intents are unique by key and sorted; of two copies of one meeting the first by calendar speaks.
+    Without ``foresee`` nothing is ``upcoming``, which spares half of the work.
     """
     view = View(snapshot, now)
     examiner = Examiner(policy, view)
@@ -31,7 +32,7 @@ def evaluate(snapshot: Snapshot, policy: Policy, now: datetime) -> Plan:
             look = examiner.look(rule, occurrence)
             if look.wake_at is not None:
                 wakes.append(look.wake_at)
-            for key, one in _ahead(examiner, rule, occurrence, look):
+            for key, one in _ahead(examiner, rule, occurrence, look) if foresee else ():
                 upcoming.setdefault(key, one)
             if look.outcome is not Outcome.HOLDS:
                 continue

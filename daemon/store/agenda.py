@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import cast
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select, update
 
 from daemon.store import waking
 from daemon.store.changes import calendar_is
 from daemon.store.engine import owner_of
-from daemon.store.rows import chosen, chunks, fetch, fetch_in, named
+from daemon.store.rows import chosen, chosen_of, chunks, fetch, fetch_in, named
 from daemon.store.schema import calendars, occurrences, people, resources
+from daemon.store.types import Instant
 from rules.model import CalendarRef, Occurrence, OccurrenceKey
 
 
@@ -73,10 +75,20 @@ def wake_all(conn: Connection, now: datetime) -> None:
 
 def overlapping(conn: Connection, start: datetime, end: datetime, limit: int) -> list[Occurrence]:
     """Timed occurrences that share time with [start, end), whatever their status, earliest first."""
-    found: list[Occurrence] = []
-    for where in waking.overlaps(start, end):
-        found += fetch(conn, chosen(conn).where(where).order_by(occurrences.c.start).limit(limit))
+    values = {"reach": start - waking.LONG, "start": start, "end": end, "limit": limit}
+    found = [one for query in _overlapping(owner_of(conn)) for one in fetch(conn, query, values)]
     return sorted(found, key=_by_start)[:limit]
+
+
+@cache
+def _overlapping(owner: str) -> list[Select[Any]]:
+    """The queries of :func:`overlapping`; a tick asks them for every busy span."""
+    reach, start, end = (bindparam(name, type_=Instant()) for name in ("reach", "start", "end"))
+    limit: BindParameter[int] = bindparam("limit")
+    return [
+        chosen_of(owner).where(where).order_by(occurrences.c.start).limit(limit)
+        for where in waking.overlaps(reach, start, end)
+    ]
 
 
 def between(conn: Connection, start: datetime, end: datetime) -> list[Occurrence]:

@@ -345,6 +345,8 @@ def _write_occurrences(conn: Connection, work: _Work, ids: dict[str, int], now: 
         )
     top = conn.execute(select(func.max(occurrences.c.id))).scalar_one() or 0
     top = max([top, *(row for row, *_ in work.update)])
+    # Ids in order of time: a batch of what is due then lies close together, and needs little around it.
+    work.insert.sort(key=lambda new: new[1].start_utc)
     placed = work.update + [(row, *what) for row, what in enumerate(work.insert, top + 1)]
     wake_at = to_microseconds(now)
     insert_many(

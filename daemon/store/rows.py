@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -41,6 +42,12 @@ def insert_many(conn: Connection, table: Table, names: Sequence[str], rows: list
 
 def chosen(conn: Connection) -> Select[Any]:
     """A select of the owner's occurrences, each with what :func:`to_occurrence` wants."""
+    return chosen_of(owner_of(conn))
+
+
+@cache
+def chosen_of(owner: str) -> Select[Any]:
+    """The same for an owner; made once, since making it costs more than asking it."""
     return (
         select(
             occurrences.c.id,
@@ -58,7 +65,7 @@ def chosen(conn: Connection) -> Select[Any]:
                 calendars, calendars.c.id == resources.c.calendar_id
             )
         )
-        .where(occurrences.c.owner == owner_of(conn))
+        .where(occurrences.c.owner == owner)
     )
 
 
@@ -79,10 +86,10 @@ def named(table: Table, names: Iterable[tuple[str, str]]) -> ColumnElement[bool]
     return c.uid.in_(sorted({uid for uid, _ in pairs})) & tuple_(c.uid, c.recurrence_id).in_(pairs)
 
 
-def fetch(conn: Connection, query: Select[Any]) -> list[Occurrence]:
+def fetch(conn: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> list[Occurrence]:
     """The occurrences a query finds, one per key: some servers keep one UID in two resources."""
     found: dict[OccurrenceKey, Occurrence] = {}
-    for row in conn.execute(query):
+    for row in conn.execute(query, values):
         occurrence = to_occurrence(row)
         found.setdefault(occurrence.key, occurrence)
     return list(found.values())

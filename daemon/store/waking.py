@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, or_, update
 
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks
@@ -18,14 +18,19 @@ from rules.model import Interval
 LONG = timedelta(days=1)
 """Timed meetings longer than this are few and have an index of their own."""
 
+Time = datetime | BindParameter[datetime]
+
 RECENT = timedelta(days=30)
 """What ended longer ago is not looked at again because of a neighbour."""
 
 
-def overlaps(start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Two conditions, each with its own index, that together find every timed overlap of [start, end)."""
+def overlaps(reach: Time, start: Time, end: Time) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Two conditions, each with its own index, that together find every timed overlap of [start, end).
+
+    ``reach`` is :data:`LONG` before ``start``.
+    """
     c = occurrences.c
-    usual = and_(c.start > start - LONG, c.start < end, c.end > start, c.timed, ~c.long)
+    usual = and_(c.start > reach, c.start < end, c.end > start, c.timed, ~c.long)
     lasting = and_(c.end > start, c.start < end, c.timed, c.long)
     return usual, lasting
 
@@ -49,7 +54,7 @@ def wake_uids(conn: Connection, uids: Iterable[str], now: datetime) -> None:
 def wake_overlaps(conn: Connection, intervals: Iterable[Interval], now: datetime) -> None:
     """Wake whatever shares time with one of these intervals."""
     for start, end in _merged(intervals):
-        for where in overlaps(start, end):
+        for where in overlaps(start - LONG, start, end):
             wake(conn, where, now)
 
 
