@@ -7,7 +7,7 @@ import importlib
 import sys
 
 from benchmarks.bench import Bench
-from benchmarks.table import markdown
+from benchmarks.table import Row, markdown
 
 QUESTIONS = (
     "reading",
@@ -30,12 +30,14 @@ def main() -> None:
     asked = parser.parse_args()
     if unknown := set(asked.questions) - set(QUESTIONS):
         parser.error(f"no such question: {', '.join(sorted(unknown))}")
-    found = []
-    with Bench(quick=asked.quick) as bench:
-        for name in asked.questions or QUESTIONS:
-            print(f"measuring {name} …", file=sys.stderr, flush=True)
-            found += importlib.import_module(f"benchmarks.{name}").rows(bench)
-    print(markdown(found))
+    found: list[Row] = []
+    try:
+        with Bench(quick=asked.quick) as bench:
+            for name in asked.questions or QUESTIONS:
+                print(f"measuring {name} …", file=sys.stderr, flush=True)
+                found += importlib.import_module(f"benchmarks.{name}").rows(bench)
+    finally:
+        print(markdown(found))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -114,7 +115,7 @@ class Household:
             name = self.calendars[count % len(self.calendars)]
             files = sorted(self._collection(name).glob("*.ics"))
             file = files[count // len(self.calendars) * 7 % len(files)]
-            text = file.read_bytes().decode().replace("SUMMARY", "SUMMARY;X-TURN=1", 1)
+            text = re.sub(r"(?m)^(SUMMARY[^:]*:)", r"\1Moved: ", file.read_bytes().decode())
             self.server.request(
                 "PUT", f"/{self.server.user}/{name}/{file.name}", text, **{"Content-Type": "text/calendar"}
             )

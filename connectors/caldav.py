@@ -80,11 +80,18 @@ class CalDavConnector:
         self._schedules: bool | None = None
         self._mark_property = CTAG
         self._marks: dict[str, str] = {}
+        self._listed_marks: dict[str, str] = {}
+        self._marks_wanted = False
 
     def calendars(self) -> Sequence[CalendarInfo]:
         """All event calendars the configuration chose. Raises ConnectorError, naming an unknown one."""
-        found = [each for home in self._find_homes() for each in list_calendars(self._session, home, "1")]
-        chosen = self._chosen(found)
+        # Marks cost the server; they come along only where they will be asked for, sparing that request.
+        mark = self._mark_property if self._marks_wanted else ""
+        found = [
+            each for home in self._find_homes() for each in list_calendars(self._session, home, "1", mark)
+        ]
+        chosen = self._chosen(found, mark)
+        self._listed_marks = {each.url: each.mark for each in chosen}
         if self._schedules is None:
             self._schedules = schedules(self._session, self._homes[0])
         return [
@@ -99,11 +106,13 @@ class CalDavConnector:
         ]
 
     def changed_calendars(self, cursors: dict[CalendarRef, Cursor]) -> frozenset[CalendarRef]:
-        """Which calendars may have changed: one request, unless none was ever read."""
+        """Which calendars may have changed: one request at first, later none beyond :meth:`calendars`."""
         positions = {ref: Position.read(cursor.value) for ref, cursor in cursors.items()}
         if not any(position.known for position in positions.values()):
             return frozenset(cursors)
-        self._marks = self._ask_marks(cursors)
+        listed, self._listed_marks = self._listed_marks, {}
+        self._marks = listed if any(listed.values()) else self._ask_marks(cursors)
+        self._marks_wanted = any(self._marks.values())
         return frozenset(
             ref
             for ref, position in positions.items()
@@ -195,7 +204,7 @@ class CalDavConnector:
             self._homes = homes(self._session, self._url)
         return self._homes
 
-    def _chosen(self, found: list[Found]) -> list[Found]:
+    def _chosen(self, found: list[Found], mark: str) -> list[Found]:
         by_path = {path_of(each.url, each.url).rstrip("/"): each for each in found}
         if self._wanted is None:
             # An address that is one calendar's own means that calendar.
@@ -206,7 +215,7 @@ class CalDavConnector:
         for name in self._wanted:
             matching = _matching(name, found, by_path, self._url)
             if not matching and "://" in name:
-                matching = list_calendars(self._session, name, "0")
+                matching = list_calendars(self._session, name, "0", mark)
                 outside += [each.url for each in matching]
             if not matching:
                 there = ", ".join(sorted(each.name for each in found)) or "none"

@@ -34,12 +34,16 @@ _PRIVILEGES = DAV + "current-user-privilege-set"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A calendar as the server lists it. ``url`` is absolute and ends in a slash."""
+    """A calendar as the server lists it.
+
+    ``url`` is absolute and ends in a slash; ``mark`` is the property that was asked for beside, if any.
+    """
 
     url: str
     name: str
     sync: bool
     writable: bool
+    mark: str
 
 
 class DavSession:
@@ -153,11 +157,14 @@ def _allow_sibling(session: DavSession, url: str, home: str) -> None:
     session.http.allow(home)
 
 
-def list_calendars(session: DavSession, url: str, depth: str) -> list[Found]:
-    """The event calendars at or directly below an address, with what the server says of each."""
+def list_calendars(session: DavSession, url: str, depth: str, mark: str = "") -> list[Found]:
+    """The event calendars at or directly below an address, with what the server says of each.
+
+    ``mark`` names one more property to bring along.
+    """
     names = (_RESOURCETYPE, _DISPLAYNAME, _COMPONENTS, _REPORTS, _PRIVILEGES)
-    answer = session.properties(url, names, depth)
-    found = [_found(item, url) for item in answer.items if _holds_events(item)]
+    answer = session.properties(url, (*names, mark) if mark else names, depth)
+    found = [_found(item, url, mark) for item in answer.items if _holds_events(item)]
     if not found and depth == "1" and any(item.props for item in answer.items) is False:
         raise ConnectorError(f"{url} said nothing about its calendars.")
     return found
@@ -174,7 +181,7 @@ def _holds_events(item: Item) -> bool:
     return not listed or "VEVENT" in listed
 
 
-def _found(item: Item, url: str) -> Found:
+def _found(item: Item, url: str, mark: str) -> Found:
     path = path_of(item.href, url)
     path = path if path.endswith("/") else path + "/"
     reports = item.props.get(_REPORTS)
@@ -185,6 +192,7 @@ def _found(item: Item, url: str) -> Found:
         name=item.text(_DISPLAYNAME) or path.rstrip("/").rpartition("/")[2],
         sync=reports is None or next(reports.iter(DAV + "sync-collection"), None) is not None,
         writable=privileges is None or any(str(each.tag) in rights for each in privileges.iter()),
+        mark=item.text(mark),
     )
 
 
