@@ -10,7 +10,7 @@ from connectors.base import Rejected
 from daemon import horizon
 from daemon.mail import Mail
 from daemon.office import Office
-from daemon.poll import Trouble
+from daemon.poll import Progress, Trouble
 from daemon.store import agenda, deliveries
 from rules.delivery import State
 from rules.model import Account, Identity, Intent, Interval, Snapshot, Upcoming, Withheld
@@ -32,13 +32,13 @@ class Foresight:
     troubles: tuple[Trouble, ...]
 
 
-def foresee(office: Office, at: datetime | None = None) -> Foresight:
+def foresee(office: Office, at: datetime | None = None, progress: Progress | None = None) -> Foresight:
     """Poll into the office's store (a copy!) and evaluate everything, now or at another time.
 
     At another time every account is taken as just read, and what is queued by then as left.
     """
     now = office.clock.now()
-    reports = office.poll_all()
+    reports = office.poll_all(progress)
     troubles = [trouble for report in reports for trouble in report.troubles]
     troubles += [
         Trouble(account=report.account, kind="unreadable", message=resource.broken, calendar=info.name)

@@ -176,7 +176,7 @@ class Rule(Strict):
     inhibited_by: Annotated[tuple[Name, ...], OneOrMany()] = Field((), examples=[["clash"]])
     """Rules that silence this one for a meeting while they hold for it."""
     mode: Mode = Mode.AUTO
-    """observe only records; draft writes the mail and keeps it; approve waits for my word; auto sends."""
+    """observe only records; draft and approve keep the mail in the outbox until I approve it; auto sends."""
     then: Annotated[tuple[Step, ...], *NonEmpty]
     """The steps, each sent once for a meeting at its time."""
 

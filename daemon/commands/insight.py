@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon import wiring
+from daemon.commands.bars import Bars
 from daemon.commands.context import (
     clock,
     console,
@@ -21,7 +22,6 @@ from daemon.commands.context import (
     rehearsal_store,
     settings_of,
 )
-from daemon.commands.queue import readable
 from daemon.commands.work import find_meetings
 from daemon.config import Settings
 from daemon.decide import Decider
@@ -29,6 +29,7 @@ from daemon.exits import WOULD_SEND, of_troubles
 from daemon.foresight import Foresight, Written, foresee, write_all
 from daemon.mail import Mail
 from daemon.office import Office
+from daemon.readable import readable
 from daemon.store import agenda, calendars, deliveries
 from daemon.store.engine import Store
 from rules.explain import RuleTrace
@@ -73,7 +74,8 @@ def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, det
     """Poll, and print what would be sent now and what is next. Sends and stores nothing."""
     _, settings = settings_of(ctx)
     with _looking_ahead(settings) as office:
-        found = foresee(office, at)
+        with Bars() as bars:
+            found = foresee(office, at, bars.tell)
         mails = write_all(office, (*found.intents, *found.held), found.now)
     if as_json:
         print_json(_as_dict(found, mails, show=show))
@@ -157,7 +159,13 @@ def _print_plan(found: Foresight, mails: dict[str, Written], settings: Settings)
         out.print(Text(f"  would wait for your word: {one.rule}/{one.step}: {one.do} to {one.to}"))
         _print_mail(out, mails.get(one.intent_key))
     for held in found.withheld:
-        out.print(Text(f"  withheld: {held.rule}/{held.step} to {held.to}: {held.why}", style="dim"))
+        out.print(
+            Text(
+        what = f"{held.rule}/{held.step} to {held.to} about {held.key.uid}"
+        out.print(Text(f"  withheld: {what}: {held.why}", style="dim"))
+                style="dim",
+            )
+        )
     if found.upcoming:
         out.print(Text("Next, if nothing changes", style="bold"))
     for coming in found.upcoming[:NEXT]:

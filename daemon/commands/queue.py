@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +15,8 @@ from connectors.base import Rejected
 from daemon.commands.context import clock, console, local, opened, print_json, settings_of
 from daemon.config import Settings
 from daemon.exits import Failure
+from daemon.problems import printable
+from daemon.readable import readable
 from daemon.scribe import Scribe
 from daemon.store import deliveries
 from daemon.store.deliveries import Delivery
@@ -51,7 +51,7 @@ def list_(ctx: click.Context, state: str | None, as_json: bool) -> None:
     for row in rows:
         when = local(row.sent_at or row.changed_at, settings.owner.zone)
         cells = (row.id, row.state.value, row.rule, row.step, row.to, row.subject, when, row.error)
-        table.add_row(*(Text(_plain(str(cell))) for cell in cells))
+        table.add_row(*(Text(printable(str(cell))) for cell in cells))
     console().print(table if rows else "The outbox is empty")
 
 
@@ -95,8 +95,9 @@ def show(ctx: click.Context, id_: int, raw: bool) -> None:
         sys.stdout.buffer.write(row.raw or b"")
         return
     for name, value in as_dict(row).items():
-        if value not in {"", None}:
-            click.echo(f"{name}: {_plain(str(value))}")
+        said = local(value, settings.owner.zone) if isinstance(value, datetime) else str(value or "")
+        if said:
+            click.echo(f"{name}: {printable(said)}")
     click.echo()
     click.echo(words)
 
@@ -110,22 +111,6 @@ def _as_it_would_leave(store: Store, settings: Settings, row: Delivery) -> str:
     except Rejected as error:
         return f"It cannot be written now: {error}"
     return f"It is written when it leaves. Now it would say:\n\n{readable(mail.raw)}"
-
-
-def readable(raw: bytes) -> str:
-    """A message's headers that matter and its plain part."""
-    message = email.message_from_bytes(raw, policy=email.policy.default)
-    headers = [
-        f"{name}: {_plain(str(message[name]))}" for name in ("From", "To", "Subject", "Date") if message[name]
-    ]
-    body = message.get_body(("plain",))
-    text = body.get_content() if body is not None else ""
-    return "\n".join([*headers, "", text.rstrip()])
-
-
-def _plain(text: str) -> str:
-    """Text that moves no cursor."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _say(

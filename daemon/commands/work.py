@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from datetime import datetime
-from typing import Self
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from connectors.base import NeedsLogin
-from daemon.commands.context import clock, local, opened, settings_of, watched
+from daemon.commands.bars import Bars
+from daemon.commands.context import clock, local, opened, settings_of
 from daemon.exits import Failure, of_troubles
 from daemon.office import Office, Round
-from daemon.poll import Progress as Tell
 from daemon.rehearse import MARKS
 from daemon.store import agenda, attendance, calendars
 from daemon.store.lock import lock
@@ -35,43 +33,12 @@ def run(ctx: click.Context, once: bool) -> None:
         office = Office(settings, store, clock)
         try:
             office.start()
-            with _Bars() as bars:
+            with Bars() as bars:
                 done = office.round(bars.tell)
         finally:
             office.close()
     _summarise(done)
     ctx.exit(_exit_code(done))
-
-
-class _Bars:
-    """A progress bar for each calendar that takes long, on a terminal only."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            transient=True,
-            disable=not watched(),
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    @property
-    def tell(self) -> Tell | None:
-        """What pollers report to; None where nobody watches."""
-        return None if self._progress.disable else self._tell
-
-    def _tell(self, calendar: str, done: int, total: int) -> None:
-        if calendar not in self._tasks:
-            self._tasks[calendar] = self._progress.add_task(f"reading {calendar}", total=total)
-        self._progress.update(self._tasks[calendar], completed=done, total=total)
 
 
 def _summarise(done: Round) -> None:
