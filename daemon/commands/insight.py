@@ -159,13 +159,8 @@ def _print_plan(found: Foresight, mails: dict[str, Written], settings: Settings)
         out.print(Text(f"  would wait for your word: {one.rule}/{one.step}: {one.do} to {one.to}"))
         _print_mail(out, mails.get(one.intent_key))
     for held in found.withheld:
-        out.print(
-            Text(
         what = f"{held.rule}/{held.step} to {held.to} about {held.key.uid}"
         out.print(Text(f"  withheld: {what}: {held.why}", style="dim"))
-                style="dim",
-            )
-        )
     if found.upcoming:
         out.print(Text("Next, if nothing changes", style="bold"))
     for coming in found.upcoming[:NEXT]:
