@@ -38,14 +38,18 @@ END:VTIMEZONE
 
 
 def objects(count: int, around: datetime, *, series: int = 7, seed: int = 1) -> Iterator[tuple[str, str]]:
-    """``count`` objects (UID, text) between 30 days before ``around`` and 120 after, by turns in each dialect.
+    """``count`` objects (UID, text) from 30 days before ``around`` to 120 after, in turns of dialect.
 
     Every ``series``-th repeats weekly and began up to five years earlier.
     """
     choice = random.Random(seed)
     for number in range(count):
         start = (around + timedelta(days=choice.randrange(-30, 120))).replace(
-            hour=choice.randrange(8, 18), minute=choice.choice((0, 15, 30)), second=0, microsecond=0, tzinfo=None
+            hour=choice.randrange(8, 18),
+            minute=choice.choice((0, 15, 30)),
+            second=0,
+            microsecond=0,
+            tzinfo=None,
         )
         rule = ""
         if number % series == 0:

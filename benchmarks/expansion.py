@@ -20,7 +20,9 @@ from rules.model import CalendarRef, Interval
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DAYS = 60
 SERIES = 350
-COPY = Copy(calendar=CalendarRef(account="own", id="work"), href="/a.ics", etag="1", home_zone="Europe/Lisbon")
+COPY = Copy(
+    calendar=CalendarRef(account="own", id="work"), href="/a.ics", etag="1", home_zone="Europe/Lisbon"
+)
 
 Found = set[tuple[str, datetime]]
 
@@ -34,9 +36,7 @@ def rows(bench: Bench) -> list[Row]:
     calendar = icalendar.Calendar.from_ical(text)
 
     def ours() -> Found:
-        return {
-            (one.key.uid, one.start_utc) for each in parsed for one in expand(each, COPY, window)[0]
-        }
+        return {(one.key.uid, one.start_utc) for each in parsed for one in expand(each, COPY, window)[0]}
 
     def theirs() -> Found:
         found = recurring_ical_events.of(calendar).between(window.start, window.end)
@@ -65,8 +65,10 @@ def rows(bench: Bench) -> list[Row]:
 
 
 def _alone(event: str) -> str:
-    return "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT" + event.partition("END:VEVENT")[0] + (
-        "END:VEVENT\r\nEND:VCALENDAR\r\n"
+    return (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT"
+        + event.partition("END:VEVENT")[0]
+        + ("END:VEVENT\r\nEND:VCALENDAR\r\n")
     )
 
 

@@ -33,7 +33,5 @@ def rows(bench: Bench) -> list[Row]:
     against = "vdirsyncer sync, with its start"
     return [
         Row(what=f"{what}: wall", ours=us.wall, against=against, theirs=them.wall, unit="s", aim=2),
-        Row(
-            what=f"{what}: client", ours=us.cpu * 1e3, against=against, theirs=them.cpu * 1e3, unit="ms CPU"
-        ),
+        Row(what=f"{what}: client", ours=us.cpu * 1e3, against=against, theirs=them.cpu * 1e3, unit="ms CPU"),
     ]

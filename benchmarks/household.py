@@ -123,7 +123,9 @@ class Household:
     @property
     def environment(self) -> dict[str, str]:
         """What a client of ours needs to sign in."""
-        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
+        kept = {
+            name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}
+        }
         return {**kept, "DAV_PASSWORD": self.server.password, "PYTHONPATH": str(Path(__file__).parents[1])}
 
     def _collection(self, name: str) -> Path:

@@ -46,7 +46,9 @@ def rows(bench: Bench) -> list[Row]:
         _row(f"{what}: both ways", (us.octets / 1024, them.octets / 1024), "KiB", aim=100),
         _row(f"{what}: wall", (served[0].wall, served[1].wall), "s", aim=2),
         _row(f"{what}: client", (served[0].cpu * 1e3, served[1].cpu * 1e3), "ms CPU"),
-        _row(f"{what}, server replayed: wall", (replayed[0].wall * 1e3, replayed[1].wall * 1e3), "ms", aim=50),
+        _row(
+            f"{what}, server replayed: wall", (replayed[0].wall * 1e3, replayed[1].wall * 1e3), "ms", aim=50
+        ),
         _row(f"{what}, server replayed: client", (replayed[0].cpu * 1e3, replayed[1].cpu * 1e3), "ms CPU"),
     ]
 

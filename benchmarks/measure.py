@@ -48,7 +48,7 @@ def middle(costs: Sequence[Cost]) -> Cost:
 
 
 def side_by_side(rounds: int, *works: Callable[[], object]) -> list[float]:
-    """Median processor seconds of each piece of work, done by turns so that a busy machine hurts all alike."""
+    """Median processor seconds of each work, done by turns so that a busy machine hurts all alike."""
     for work in works:
         work()
     taken: list[list[float]] = [[] for _ in works]

@@ -18,7 +18,7 @@ SECONDS = 12
 
 
 def rows(bench: Bench) -> list[Row]:
-    """The real daemon with one CalDAV account, polling every second: from the start, and after a first sync."""
+    """The real daemon with one account, polling every second: from the start, and after a first sync."""
     house = bench.household(4, 2500)
     folder = bench.folder()
     house.ours(folder, every="1s")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from daemon.clock import SystemClock
-from daemon.config import load
+from daemon.config.settings import load
 from daemon.logs import configure
 from daemon.office import Office
 from daemon.store import open_store

@@ -30,7 +30,9 @@ def rows(bench: Bench) -> list[Row]:
         ("read events without VTIMEZONE", without_zones, None),
     ):
         ours_took, theirs_took = side_by_side(
-            3, lambda some=some: [_parsed(text) for text in some], lambda some=some: [_theirs(text) for text in some]
+            3,
+            lambda some=some: [_parsed(text) for text in some],
+            lambda some=some: [_theirs(text) for text in some],
         )
         found.append(
             Row(

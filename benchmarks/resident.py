@@ -16,7 +16,7 @@ from typing import Self
 
 from benchmarks.measure import Cost
 from daemon.clock import SystemClock
-from daemon.config import load
+from daemon.config.settings import load
 from daemon.logs import configure
 from daemon.office import Office
 from daemon.store import open_store
@@ -79,7 +79,9 @@ def serve(config: Path) -> None:
         report = office.poll("own")
         cost = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         troubles = "; ".join(trouble.message for trouble in report.troubles)
-        print(json.dumps({**cost, "changed": report.changed + report.removed, "troubles": troubles}), flush=True)
+        print(
+            json.dumps({**cost, "changed": report.changed + report.removed, "troubles": troubles}), flush=True
+        )
     office.close()
     store.close()
 

@@ -14,7 +14,7 @@ from sqlalchemy import update
 from benchmarks.bench import Bench
 from benchmarks.table import Row
 from connectors.base import CalendarInfo, ChangeSet, Cursor, Resource
-from daemon.config import load
+from daemon.config.settings import load
 from daemon.decide import Decider
 from daemon.store import Store, agenda, open_store
 from daemon.store.calendars import apply, polled
@@ -132,7 +132,9 @@ def _others(count: int) -> Iterator[Occurrence]:
         start = NOW - timedelta(days=30) + timedelta(minutes=minutes)
         if start > NOW - timedelta(days=7):
             start += timedelta(days=14)
-        yield _meeting(f"other-{number}", start, timedelta(minutes=30), f"other-{number % 5000}@initech.example")
+        yield _meeting(
+            f"other-{number}", start, timedelta(minutes=30), f"other-{number % 5000}@initech.example"
+        )
 
 
 def _meeting(uid: str, start: datetime, lasts: timedelta, guest: str) -> Occurrence:

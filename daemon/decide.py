@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from daemon.config import Settings
+from daemon.config.settings import Settings
 from daemon.store import agenda, attendance, calendars, deliveries
 from daemon.store.engine import Store
 from rules.delivery import State

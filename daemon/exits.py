@@ -33,7 +33,7 @@ def of_troubles(kinds: Collection[str]) -> int:
 def explain_failure(error: Exception, *, verbose: bool = False) -> int:
     """Say on standard error what went wrong, and give the exit code."""
     from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable  # noqa: PLC0415
-    from daemon.problems import ConfigProblems  # noqa: PLC0415 - both only when something failed
+    from daemon.config.problems import ConfigProblems  # noqa: PLC0415 - both only when something failed
     from daemon.store.errors import StoreError  # noqa: PLC0415
 
     if isinstance(error, ConfigProblems):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from connectors.base import Rejected
 from daemon import horizon
-from daemon.mail import Mail
+from daemon.mail.message import Mail
 from daemon.office import Office
 from daemon.poll import Progress, Trouble
 from daemon.store import agenda, deliveries

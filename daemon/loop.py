@@ -20,10 +20,10 @@ import structlog
 from connectors.base import ConnectorError
 from daemon.beats import Beats
 from daemon.clock import Clock
-from daemon.config import Settings, load
+from daemon.config.problems import ConfigProblems
+from daemon.config.settings import Settings, load
 from daemon.office import Office
 from daemon.poll import PollReport
-from daemon.problems import ConfigProblems
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
 from daemon.systemd import Notifier

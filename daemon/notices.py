@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from daemon.foreign_text import clean
+from daemon.mail.foreign_text import clean
 from daemon.poll import PollReport
 from daemon.store import calendars, deliveries
 from rules.hours import zone

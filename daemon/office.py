@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from connectors.base import CalendarConnector, Mailer
 from daemon import notices, wiring
 from daemon.clock import Clock
-from daemon.config import Settings
+from daemon.config.settings import Settings
 from daemon.decide import Decided, Decider
+from daemon.mail.scribe import Scribe
 from daemon.outbox import Outbox, SendReport
 from daemon.poll import Poller, PollReport, Progress
 from daemon.recheck import Recheck
-from daemon.scribe import Scribe
 from daemon.store import agenda
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted

@@ -26,7 +26,7 @@ from connectors.base import ConnectorError, Mailer, NeedsLogin, Receipt, Retryab
 from daemon import brakes
 from daemon.clock import Clock
 from daemon.lease import LEASE, has_ended, holder, is_dead
-from daemon.mail import Mail
+from daemon.mail.message import Mail
 from daemon.outbox_notices import tell_flood, tell_refused, tell_unknown
 from daemon.store import deliveries
 from daemon.store.deliveries import NOTICE, Delivery

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from connectors.base import CalendarConnector, Mailer, NeedsLogin
-from daemon.config import Settings
-from daemon.config_model import AccountConfig
-from daemon.secret import Secret, SecretUnavailable
+from daemon.config.model import AccountConfig
+from daemon.config.secret import Secret, SecretUnavailable
+from daemon.config.settings import Settings
 
 KINDS = ("caldav",)
 

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 from daemon.clock import SystemClock
-from daemon.config import Settings, find_config, load
+from daemon.config.settings import Settings, find_config, load
 from daemon.exits import Failure
 from daemon.store.engine import Store
 from daemon.store.opening import open_store

@@ -23,13 +23,13 @@ from daemon.commands.context import (
     settings_of,
 )
 from daemon.commands.work import find_meetings
-from daemon.config import Settings
+from daemon.config.settings import Settings
 from daemon.decide import Decider
 from daemon.exits import WOULD_SEND, of_troubles
 from daemon.foresight import Foresight, Written, foresee, write_all
-from daemon.mail import Mail
+from daemon.mail.message import Mail
+from daemon.mail.readable import readable
 from daemon.office import Office
-from daemon.readable import readable
 from daemon.store import agenda, calendars, deliveries
 from daemon.store.engine import Store
 from rules.explain import RuleTrace

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from connectors.base import Rejected
 from daemon.commands.context import clock, console, local, opened, print_json, settings_of
-from daemon.config import Settings
+from daemon.config.problems import printable
+from daemon.config.settings import Settings
 from daemon.exits import Failure
-from daemon.problems import printable
-from daemon.readable import readable
-from daemon.scribe import Scribe
+from daemon.mail.readable import readable
+from daemon.mail.scribe import Scribe
 from daemon.store import deliveries
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from daemon.config.rules_files import load_policy
+from daemon.config.validation import validate
+from daemon.config.yaml_tree import read_yaml
 from daemon.exits import FAILED
 from daemon.rehearsal_file import RehearsalFile
 from daemon.rehearse import Rehearsal, rehearse
-from daemon.rules_files import load_policy
-from daemon.validation import validate
-from daemon.yaml_tree import read_yaml
 
 
 @click.command()

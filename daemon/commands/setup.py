@@ -12,12 +12,12 @@ import click
 from connectors.base import CalendarInfo, ConnectorError, NeedsLogin, Retryable
 from daemon import wiring
 from daemon.commands.context import print_json, settings_of
-from daemon.compose import TemplateError, check_template
-from daemon.config import Settings, find_config, load
+from daemon.config.file_schema import schema as schema_of
+from daemon.config.problems import ConfigProblems, Problem
+from daemon.config.settings import Settings, find_config, load
 from daemon.exits import FAILED, INVALID_CONFIGURATION, SIGN_IN_NEEDED, TEMPORARY, Failure
-from daemon.file_schema import schema as schema_of
-from daemon.problems import ConfigProblems, Problem
-from daemon.scribe import templates_dir
+from daemon.mail.compose import TemplateError, check_template
+from daemon.mail.scribe import templates_dir
 
 KINDS: tuple[Literal["config", "rules"], ...] = ("config", "rules")
 STARTER = ("config.yaml", "rules.yaml", "rules.test.yaml")

@@ -18,7 +18,7 @@ from types import FrameType
 
 from daemon import logs
 from daemon.clock import SetClock
-from daemon.config import Settings, load
+from daemon.config.settings import Settings, load
 from daemon.demo.meeting import LISBON, CalendarApp
 from daemon.demo.servers import CalendarServer, Sink, calendar_server, mail_sink
 from daemon.demo.story import AT_FIRST, CALENDARS, MOMENTS, Look, Moment

@@ -13,12 +13,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from daemon.config import Settings
+from daemon.config.settings import Settings
 from daemon.demo.story import Moment
 from daemon.demo.verdict import Arrival
+from daemon.mail.readable import readable
+from daemon.mail.spoken_time import language, spoken
 from daemon.poll import PollReport
-from daemon.readable import readable
-from daemon.spoken_time import language, spoken
 from daemon.store.deliveries import Delivery
 from rules.explain import RuleTrace, StepTrace
 from rules.look import Stage

@@ -8,8 +8,8 @@ from email.message import EmailMessage
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from daemon.letter import Letter
-from daemon.mail import Mail
+from daemon.mail.letter import Letter
+from daemon.mail.message import Mail
 from rules.hours import WorkingHours
 from rules.model import Address, Attendee, CalendarRef, Interval, Occurrence, OccurrenceKey, Owner
 

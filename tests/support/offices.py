@@ -13,7 +13,7 @@ from pathlib import Path
 from connectors.base import ConnectorError, Receipt
 from connectors.memory import MemoryConnector
 from daemon.clock import SetClock
-from daemon.config import load
+from daemon.config.settings import load
 from daemon.office import Office
 from daemon.store import Store, deliveries
 from tests.support.meetings import NOW

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from daemon.file_schema import _Generator, schema
+from daemon.config.file_schema import _Generator, schema
 from daemon.rehearsal_file import RehearsalFile
 
 ROOT = Path(__file__).parents[2]

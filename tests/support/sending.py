@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors.base import Receipt
 from daemon.clock import SetClock
-from daemon.mail import Mail
+from daemon.mail.message import Mail
 from daemon.outbox import Decision, Outbox
 from daemon.store import Store
 from daemon.store.deliveries import Delivery

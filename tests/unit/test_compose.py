@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from daemon.compose import UnsafeMail, compose, compose_notice
+from daemon.mail.compose import UnsafeMail, compose, compose_notice
 from rules.model import Address, Identity, Marks, OccurrenceKey
 from tests.support.letters import (
     DANA,

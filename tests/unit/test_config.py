@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from daemon.config import (
+from daemon.config.model import Config, is_loopback
+from daemon.config.settings import (
     ConfigProblems,
     Secret,
     SecretUnavailable,
@@ -22,7 +23,6 @@ from daemon.config import (
     schema,
     validate,
 )
-from daemon.config_model import Config, is_loopback
 from daemon.rehearsal_file import RehearsalFile
 from daemon.rehearse import rehearse
 from rules.policy import RulesFile

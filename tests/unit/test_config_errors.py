@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.config import ConfigProblems, Problem, load, load_policy, read_yaml
-from daemon.yaml_tree import parse_yaml
+from daemon.config.settings import ConfigProblems, Problem, load, load_policy, read_yaml
+from daemon.config.yaml_tree import parse_yaml
 from tests.support.files import CONFIG, RULES, write
 
 SECONDS = 2.0

@@ -13,11 +13,11 @@ import click
 import pytest
 
 from daemon.__main__ import COMMANDS, main
-from daemon.config import load, load_policy, validate
+from daemon.config.settings import load, load_policy, validate
+from daemon.config.yaml_tree import read_yaml
 from daemon.exits import DONE, FAILED, INVALID_CONFIGURATION, SIGN_IN_NEEDED, TEMPORARY, WOULD_SEND
 from daemon.rehearsal_file import RehearsalFile
 from daemon.rehearse import rehearse
-from daemon.yaml_tree import read_yaml
 from rules.delivery import State
 from rules.detections import DETECTORS
 from rules.policy import Do, Mode

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daemon.compose import compose, compose_notice
-from daemon.foreign_text import clean
-from daemon.mail import Mail
-from daemon.mime import UnsafeMail, parse_mailbox
+from daemon.mail.compose import compose, compose_notice
+from daemon.mail.foreign_text import clean
+from daemon.mail.message import Mail
+from daemon.mail.mime import UnsafeMail, parse_mailbox
 from rules.model import Address, Attendee
 from tests.support.letters import DANA, JO, KINDS, html, letter, occurrence, opened, utc
 

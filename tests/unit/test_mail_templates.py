@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.compose import TemplateError, check_template, compose
-from daemon.letter import CLIENT_NAMES, OWNER_NAMES, values_of
-from daemon.template_files import BUILT_IN, BUILT_IN_FOR_OWNER, TEMPLATES
-from daemon.template_language import FILTERS, LARGEST_SOURCE, LOOP, Shape, read_template
+from daemon.mail.compose import TemplateError, check_template, compose
+from daemon.mail.letter import CLIENT_NAMES, OWNER_NAMES, values_of
+from daemon.mail.template_files import BUILT_IN, BUILT_IN_FOR_OWNER, TEMPLATES
+from daemon.mail.template_language import FILTERS, LARGEST_SOURCE, LOOP, Shape, read_template
 from tests.support.letters import KINDS, html, letter, occurrence, opened
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "templates.md"

@@ -12,7 +12,7 @@ import pytest
 from connectors.base import NeedsLogin, Rejected, Retryable, Uncertain, Unreachable
 from daemon.clock import SetClock
 from daemon.lease import holder
-from daemon.mail import Mail
+from daemon.mail.message import Mail
 from daemon.outbox import Decision
 from daemon.store import Store, StoreError, deliveries
 from daemon.store.deliveries import Delivery

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.memory import MemoryConnector
-from daemon.config import load
+from daemon.config.settings import load
 from daemon.store import deliveries
 from tests.support.house import event
 from tests.support.offices import World, at

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from daemon.foreign_text import shell_word
-from daemon.spoken_time import LANGUAGES, language, spoken
+from daemon.mail.foreign_text import shell_word
+from daemon.mail.spoken_time import LANGUAGES, language, spoken
 from rules.model import Interval
 from tests.support.letters import LISBON, utc
 

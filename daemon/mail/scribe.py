@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from connectors.base import Rejected
 from daemon.clock import Clock
-from daemon.compose import TemplateError, UnsafeMail, compose, compose_notice
-from daemon.config import Settings
-from daemon.invitation import calendar_part
-from daemon.letter import FOR_OWNER, Letter
-from daemon.mail import Mail
-from daemon.offers import offers
+from daemon.config.settings import Settings
+from daemon.mail.compose import TemplateError, UnsafeMail, compose, compose_notice
+from daemon.mail.invitation import calendar_part
+from daemon.mail.letter import FOR_OWNER, Letter
+from daemon.mail.message import Mail
+from daemon.mail.offers import offers
 from daemon.store import agenda, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store

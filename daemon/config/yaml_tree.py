@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from daemon.problems import ConfigProblems, Problem
+from daemon.config.problems import ConfigProblems, Problem
 from rules.faults import Fault, Loc, brief
 
 MOST_BYTES = 256 * 1024

@@ -12,15 +12,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from daemon import mail_html
-from daemon.foreign_text import clean_lines
-from daemon.letter import Letter, values_of
-from daemon.mail import Mail
-from daemon.mail_headers import Envelope
-from daemon.mime import Content, UnsafeMail, header_text, mailbox, parse_mailbox, write
-from daemon.spoken_time import language, zone
-from daemon.template_files import Found, check_template, find_template, shipped
-from daemon.template_language import TemplateError
+from daemon.mail import html as mail_html
+from daemon.mail.foreign_text import clean_lines
+from daemon.mail.headers import Envelope
+from daemon.mail.letter import Letter, values_of
+from daemon.mail.message import Mail
+from daemon.mail.mime import Content, UnsafeMail, header_text, mailbox, parse_mailbox, write
+from daemon.mail.spoken_time import language, zone
+from daemon.mail.template_files import Found, check_template, find_template, shipped
+from daemon.mail.template_language import TemplateError
 from rules.detectors.missed import BY_ME, PRESUMED
 from rules.model import Interval, Owner
 

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from hashlib import sha256
 from urllib.parse import quote
 
-from daemon.mime import Mailbox, address_line, text_line
+from daemon.mail.mime import Mailbox, address_line, text_line
 
 _LONGEST_THREAD = 10
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>")

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daemon.config_model import AccountConfig, Config
-from daemon.file_schema import schema
-from daemon.holiday_calendar import Holidays, holiday_fault
-from daemon.problems import ConfigProblems, Problem
-from daemon.rules_files import Known, RulesFiles, load_policy
-from daemon.secret import Secret, SecretUnavailable
-from daemon.validation import place, validate, validated
-from daemon.yaml_tree import Tree, read_yaml
+from daemon.config.file_schema import schema
+from daemon.config.holiday_calendar import Holidays, holiday_fault
+from daemon.config.model import AccountConfig, Config
+from daemon.config.problems import ConfigProblems, Problem
+from daemon.config.rules_files import Known, RulesFiles, load_policy
+from daemon.config.secret import Secret, SecretUnavailable
+from daemon.config.validation import place, validate, validated
+from daemon.config.yaml_tree import Tree, read_yaml
 from rules.faults import Fault, Loc
 from rules.hours import WorkingHours
 from rules.model import Account, Marks, Owner

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from daemon.problems import ConfigProblems, Problem
-from daemon.validation import place, validated
-from daemon.yaml_tree import Tree, read_yaml
+from daemon.config.problems import ConfigProblems, Problem
+from daemon.config.validation import place, validated
+from daemon.config.yaml_tree import Tree, read_yaml
 from rules.faults import Fault, brief, not_one_of
 from rules.fields import Pattern
 from rules.policy import Guard, Policy, RulesFile, name_faults

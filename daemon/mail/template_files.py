@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from daemon.letter import OWNER_NAMES, names_for
-from daemon.spoken_time import LANGUAGES
-from daemon.template_language import Compiled, TemplateError, read_template
+from daemon.mail.letter import OWNER_NAMES, names_for
+from daemon.mail.spoken_time import LANGUAGES
+from daemon.mail.template_language import Compiled, TemplateError, read_template
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from daemon.problems import ConfigProblems, Problem
-from daemon.yaml_tree import Tree
+from daemon.config.problems import ConfigProblems, Problem
+from daemon.config.yaml_tree import Tree
 from rules.faults import faults_of
 
 M = TypeVar("M", bound=BaseModel)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from daemon.foreign_text import clean, shell_word, without_marks
-from daemon.spoken_time import language, same_wall_time, spoken, zone
-from daemon.template_language import Shape, list_of
+from daemon.mail.foreign_text import clean, shell_word, without_marks
+from daemon.mail.spoken_time import language, same_wall_time, spoken, zone
+from daemon.mail.template_language import Shape, list_of
 from rules.model import Address, CuType, Interval, Occurrence, Owner
 
 FOR_OWNER = frozenset({"check_in", "notify"})

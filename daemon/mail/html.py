@@ -9,8 +9,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from daemon.template_files import TEMPLATES, shipped
-from daemon.template_language import Compiled, Shape, list_of, read_template
+from daemon.mail.template_files import TEMPLATES, shipped
+from daemon.mail.template_language import Compiled, Shape, list_of, read_template
 
 _LAYOUT: Shape = {"language": None, "body": None, "footer": list_of({"text": None})}
 _PARAGRAPH = Markup('<p style="margin:0 0 16px">{}</p>\n')

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from daemon.holiday_calendar import HolidayCode
-from daemon.secret import Secret
+from daemon.config.holiday_calendar import HolidayCode
+from daemon.config.secret import Secret
 from rules.faults import Fault, Faults, Strict, brief, closest, fault, shown
 from rules.fields import (
     MailAddress,

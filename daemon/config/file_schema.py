@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from daemon.config_model import Config
+from daemon.config.model import Config
 from rules.fields import Schema, Text
 from rules.policy import RulesFile
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 
-from daemon.problems import printable
+from daemon.config.problems import printable
 
 
 def readable(raw: bytes) -> str:

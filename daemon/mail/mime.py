@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from typing import cast
 
-from daemon.foreign_text import clean
+from daemon.mail.foreign_text import clean
 
 _POLICY = policy.SMTP.clone(cte_type="7bit")
 _LONGEST_LINE = 998  # RFC 5322 section 2.1.1

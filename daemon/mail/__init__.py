@@ -1,0 +1,1 @@
+"""The words: from an intent to the bytes of one mail."""
