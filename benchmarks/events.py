@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 _FORM = "%Y%m%dT%H%M%S"
-_PEOPLE = ("jo", "bo", "kim", "lee", "sam", "alex", "robin", "noor", "ines", "tomas")
+_PEOPLE = ("jo", "bo", "kim", "lee", "sam", "alex", "robin", "noor", "mara", "tomas")
 _CLIENTS = ("acme.example", "initech.example", "globex.example")
 _TITLES = ("Kickoff review", "Weekly sync", "Quarterly numbers", "Interview\\, second round", "Café with Zoë")
 _STATS = ("NEEDS-ACTION", "ACCEPTED", "ACCEPTED", "TENTATIVE", "DECLINED")
