@@ -258,6 +258,28 @@ def test_the_horizon_rolls_without_reading_again(world: World) -> None:
     assert rows[0].horizon_end - world.clock.at == timedelta(days=120)
 
 
+@pytest.mark.parametrize("jump", [8, -8, 24 * 365, -24 * 365])
+def test_a_jumping_clock_sends_nothing_twice_and_nothing_stale(world: World, jump: float) -> None:
+    """HOSTILE 35: the clock leaps and comes back; steps whose time passed meanwhile lapse."""
+    for number in range(4):
+        world.put(
+            "acme", f"soon-{number}", meeting(f"soon-{number}", 49 + number, to=f"g{number}@acme.example")
+        )
+    world.round()
+    sent = world.round(2)
+    assert sent == ["g0@acme.example", "g1@acme.example"]
+    world.round(jump)
+    world.round(-jump)
+    sent = world.mailer.to
+    assert len(sent) == len(set(sent)), "somebody was mailed twice"
+    for address, mail in world.mailer.kept:
+        assert address != ME or "cannot see" in mail["Subject"]
+    world.round(3)
+    assert sorted(one for one in world.mailer.to if one != ME) == [
+        f"g{number}@acme.example" for number in range(4)
+    ]
+
+
 def test_a_busy_calendar_rolls_too(world: World) -> None:
     """Changes read meanwhile do not pass for a rolled horizon."""
     world.put("acme", "weekly", meeting("weekly", 24, "ACCEPTED", more="RRULE:FREQ=WEEKLY"))
