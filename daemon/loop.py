@@ -24,6 +24,7 @@ from daemon.config.problems import ConfigProblems
 from daemon.config.settings import Settings, load
 from daemon.office import Office
 from daemon.poll import PollReport
+from daemon.store import calendars, deliveries
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
 from daemon.systemd import Notifier
@@ -47,6 +48,7 @@ SEND_PATIENCE = 300.0
 """Seconds without a sign of life after which a part counts as stuck."""
 
 STATUS_EVERY = 60
+"""Seconds between two lines for `systemctl status`."""
 
 
 class Daemon:
@@ -75,7 +77,7 @@ class Daemon:
         ticker.every(TICK).seconds.do(self._tick)
         if self._notifier.watchdog_every:
             ticker.every(max(1, int(self._notifier.watchdog_every))).seconds.do(self._feed_watchdog)
-        ticker.every(STATUS_EVERY).seconds.do(self._say_how_it_goes)
+        ticker.every(STATUS_EVERY).seconds.do(self._guarded, "status", SEND_PATIENCE, self._say_how_it_goes)
         ran = time.monotonic()
         while not self._stop.is_set() and self._failure is None:
             due = any(job.should_run for job in ticker.jobs)
@@ -162,8 +164,13 @@ class Daemon:
     def _poll_for_ever(self, office: Office, account: str) -> None:
         part = threading.current_thread().name
         every = office.settings.accounts[account].poll_every.delta
+
+        def moving(*_: object) -> None:
+            """A long first read moves, too."""
+            self._beats.beat(part, POLL_PATIENCE)
+
         while not office.stopping.is_set():
-            report = self._guarded(part, POLL_PATIENCE, lambda: office.poll(account))
+            report = self._guarded(part, POLL_PATIENCE, lambda: office.poll(account, moving))
             wait = pause(report, every).total_seconds()
             self._beats.beat(part, wait + POLL_PATIENCE)
             office.stopping.wait(wait)
@@ -198,7 +205,14 @@ class Daemon:
             self._notifier.alive()
 
     def _say_how_it_goes(self) -> None:
-        self._notifier.status(f"watching {len(self._office.settings.accounts)} accounts, all parts moving")
+        with self._store.read() as conn:
+            rows = calendars.accounts(conn)
+            counts = deliveries.counts(conn)
+        names = self._office.settings.accounts
+        failing = sorted(name for name in names if name in rows and rows[name].error)
+        seen = f"watching {len(names)} accounts" + (f", cannot see {', '.join(failing)}" if failing else "")
+        outbox = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        self._notifier.status(f"{seen}; outbox: {outbox or 'empty'}")
 
 
 def pause(report: PollReport | None, every: timedelta) -> timedelta:
