@@ -22,6 +22,7 @@ from daemon.beats import Beats
 from daemon.clock import Clock
 from daemon.config.problems import ConfigProblems
 from daemon.config.settings import Settings, load
+from daemon.memory import give_back
 from daemon.office import Office
 from daemon.poll import PollReport
 from daemon.store import calendars, deliveries
@@ -173,6 +174,7 @@ class Daemon:
             report = self._guarded(part, POLL_PATIENCE, lambda: office.poll(account, moving))
             wait = pause(report, every).total_seconds()
             self._beats.beat(part, wait + POLL_PATIENCE)
+            give_back()
             office.stopping.wait(wait)
         self._beats.forget(part)
 

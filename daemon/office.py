@@ -7,19 +7,25 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from connectors.base import CalendarConnector, Mailer
 from daemon import notices, wiring
 from daemon.clock import Clock
 from daemon.config.settings import Settings
 from daemon.decide import Decided, Decider
-from daemon.mail.scribe import Scribe
+from daemon.mail.message import Mail
 from daemon.outbox import Outbox, SendReport
 from daemon.poll import Poller, PollReport, Progress
 from daemon.recheck import Recheck
 from daemon.store import agenda
+from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
+
+if TYPE_CHECKING:
+    from daemon.mail.scribe import Scribe
 
 Connect = Callable[[Settings, str], CalendarConnector]
 
@@ -54,7 +60,6 @@ class Office:
         self.store = store
         self.clock = clock
         self.decider = Decider(store, settings)
-        self.scribe = Scribe(store, settings, clock)
         self.stopping = threading.Event()
         self._connect = connect
         self._connectors: dict[tuple[str, str], CalendarConnector] = {}
@@ -63,11 +68,18 @@ class Office:
             mailer or wiring.mailer(settings),
             clock,
             recheck=Recheck(store, self.decider, self._connect_to_send, clock),
-            compose=self.scribe.compose,
+            compose=self._compose,
             guard=settings.policy.guard,
             owner=settings.owner,
             stopping=self.stopping.is_set,
         )
+
+    @cached_property
+    def scribe(self) -> Scribe:
+        """Who writes the mails; made for the first of them."""
+        from daemon.mail.scribe import Scribe  # noqa: PLC0415 - templates and zone names: memory few days need
+
+        return Scribe(self.store, self.settings, self.clock)
 
     def start(self) -> None:
         """Take up what an earlier run left: broken-off deliveries, and rules that changed since."""
@@ -123,6 +135,9 @@ class Office:
         for connector in self._connectors.values():
             connector.close()
         self._connectors.clear()
+
+    def _compose(self, delivery: Delivery) -> Mail:
+        return self.scribe.compose(delivery)
 
     def _connect_to_send(self, account: str) -> CalendarConnector:
         return self._connector("send", account)

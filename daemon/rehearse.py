@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from daemon.rehearsal_file import Expected, Given, Moment, Moved, RuleTest
+from rules.attendance import WORDS
 from rules.hours import WorkingHours, zone
 from rules.model import (
     Account,
@@ -16,7 +17,6 @@ from rules.model import (
     CalendarRef,
     CalendarSeen,
     Done,
-    Held,
     Intent,
     Occurrence,
     OccurrenceKey,
@@ -31,11 +31,6 @@ from rules.plan import evaluate
 from rules.policy import Policy
 
 LONG_AGO = timedelta(days=3650)
-MARKS: dict[str, Held] = {
-    "held": Held.HELD,
-    "missed": Held.MISSED_BY_ATTENDEE,
-    "missed-by-me": Held.MISSED_BY_ME,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +147,7 @@ class Stage:
         for key in [key for key in self.meetings if key.uid in moment.remove]:
             del self.meetings[key]
         for uid, mark in moment.mark.items():
-            word = Attendance(held=MARKS[mark], source="the owner's word", at=now)
+            word = Attendance(held=WORDS[mark], source="the owner's word", at=now)
             self.attendance |= {str(key.identity): word for key in self.meetings if key.uid == uid}
         self.blind_since |= dict.fromkeys(moment.blind, now - LONG_AGO)
         for name in moment.see:

@@ -6,6 +6,9 @@ from rules.model import Attendance, Held, Identity, Marks, Occurrence, Snapshot
 
 UNKNOWN = Held.UNKNOWN
 
+WORDS = {"held": Held.HELD, "missed": Held.MISSED_BY_ATTENDEE, "missed-by-me": Held.MISSED_BY_ME}
+"""The owner's words for what became of a meeting."""
+
 
 def label_of(occurrence: Occurrence, marks: Marks) -> tuple[Held, str] | None:
     """The mark somebody made in a calendar app, as a title prefix or a category, and where it stood."""

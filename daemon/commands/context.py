@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from daemon.clock import SystemClock
 from daemon.config.settings import Settings, find_config, load
@@ -22,6 +21,9 @@ from daemon.exits import Failure
 from daemon.store.engine import Store
 from daemon.store.opening import open_store
 from rules.hours import zone
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 clock = SystemClock()
 
@@ -83,6 +85,8 @@ def rfc3339(at: datetime) -> str:
 
 def console() -> Console:
     """Rich output on standard output, plain where nobody watches."""
+    from rich.console import Console  # noqa: PLC0415 - the daemon draws nothing
+
     width = None if sys.stdout.isatty() else 200
     return Console(
         highlight=False, no_color=bool(os.environ.get("NO_COLOR")) or None, soft_wrap=True, width=width

@@ -8,13 +8,12 @@ from datetime import datetime
 import click
 
 from connectors.base import NeedsLogin
-from daemon.commands.bars import Bars
 from daemon.commands.context import clock, local, opened, settings_of
 from daemon.exits import Failure, of_troubles
 from daemon.office import Office, Round
-from daemon.rehearse import MARKS
 from daemon.store import agenda, attendance, calendars
 from daemon.store.lock import lock
+from rules.attendance import WORDS
 from rules.model import Occurrence, OccurrenceKey
 
 
@@ -30,6 +29,8 @@ def run(ctx: click.Context, once: bool) -> None:
 
             Daemon(path, settings, store, clock).run()
             return
+        from daemon.commands.bars import Bars  # noqa: PLC0415 - the daemon shows none
+
         office = Office(settings, store, clock)
         try:
             office.start()
@@ -73,7 +74,7 @@ def _exit_code(done: Round) -> int:
 
 @click.command()
 @click.argument("event")
-@click.argument("held", metavar="held|missed|missed-by-me", type=click.Choice(list(MARKS)))
+@click.argument("held", metavar="held|missed|missed-by-me", type=click.Choice(list(WORDS)))
 @click.pass_context
 def mark(ctx: click.Context, event: str, held: str) -> None:
     """Say what became of a meeting. EVENT is a UID, UID/RECURRENCE-ID, or part of a title."""
@@ -81,7 +82,7 @@ def mark(ctx: click.Context, event: str, held: str) -> None:
     now = clock.now()
     with opened(settings, must_exist=True) as store, store.write() as conn:
         found = begun(find_meetings(agenda.find(conn, event), event), event, now)
-        attendance.mark(conn, found.identity, MARKS[held], "the owner's word", now)
+        attendance.mark(conn, found.identity, WORDS[held], "the owner's word", now)
         agenda.wake(conn, [one.key for one in agenda.copies(conn, [found.key])], now)
     when = local(found.start, settings.owner.zone)
     click.echo(f"{found.title or found.key.uid} of {when} is marked {held}")

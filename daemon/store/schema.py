@@ -111,15 +111,12 @@ occurrences = Table(
     UniqueConstraint("resource_id", "uid", "recurrence_id", name="uq_occurrences"),
     Index("ix_occurrences_uid", "owner", "uid", "recurrence_id"),
     Index("ix_occurrences_start", "owner", "start"),
-    Index(
-        "ix_occurrences_long", "owner", "end", sqlite_where=text("long = 1"), postgresql_where=text("long")
-    ),
+    Index("ix_occurrences_long", "owner", "end", sqlite_where=text("long = 1")),
     Index(
         "ix_occurrences_wake",
         "owner",
         "wake_at",
         sqlite_where=text("wake_at IS NOT NULL"),
-        postgresql_where=text("wake_at IS NOT NULL"),
     ),
 )
 
