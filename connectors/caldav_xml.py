@@ -57,6 +57,8 @@ class Multistatus:
 
 def path_of(href: str, base: str) -> str:
     """One spelling for a path, however the server escapes it; a query is kept."""
+    if href[:1] == "/" and href[:2] != "//" and _PLAIN_PATH.fullmatch(href):
+        return href
     parts = urlsplit(href if href.startswith("/") and not href.startswith("//") else urljoin(base, href))
     path = parts.path
     if not _PLAIN_PATH.fullmatch(path):

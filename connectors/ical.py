@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from connectors.ical_lines import Calendar, Component, Line, Params, scan, split_list, unescape
 from connectors.ical_times import Moment, duration, read_moment, read_wall
 from connectors.ical_zones import Zone, known_zone, own_zone
-from rules.model import Address, Attendee, CuType, PartStat, Role, Status, Timing
+from rules.model import Address, Attendee, CuType, Interval, PartStat, Role, Status, Timing
 
 _ONE = frozenset(
     {
@@ -39,6 +39,9 @@ _ONE = frozenset(
 )
 _MANY = frozenset({"ATTENDEE", "CATEGORIES", "RRULE", "RDATE", "EXDATE", "EXRULE"})
 WANTED = _ONE | _MANY
+_PLACING = frozenset({"UID", "DTSTART", "DTEND"})
+_FAR_REACHING = frozenset({"RECURRENCE-ID", "DURATION", "RRULE", "RDATE", "EXRULE"})
+_ANY_ZONE = timedelta(days=2)
 _MAX_ZONES = 10
 """Zones of its own one resource may bring; interpreting one is slow."""
 
@@ -99,9 +102,15 @@ class Parsed:
     broken: str = ""
 
 
-def parse(text: str, home_zone: str) -> Parsed:
-    """Read a resource. ``home_zone`` (IANA) is what all-day, floating and unknown-zone times are read in."""
+def parse(text: str, home_zone: str, window: Interval | None = None) -> Parsed:
+    """Read a resource. ``home_zone`` (IANA) is what all-day, floating and unknown-zone times are read in.
+
+    With a ``window``, a plain single event that surely lies outside gives no event: most of a calendar
+    is history.
+    """
     calendar = scan(text, WANTED)
+    if window is not None and _lies_outside(calendar, window):
+        return Parsed(uid=_first_uid(calendar), events=())
     broken = list(calendar.broken)
     reader = _Reader(calendar, ZoneInfo(home_zone), home_zone)
     events: list[Event] = []
@@ -116,11 +125,27 @@ def parse(text: str, home_zone: str) -> Parsed:
     return Parsed(uid=uid, events=tuple(events), broken=_sentence(broken))
 
 
+def _lies_outside(calendar: Calendar, window: Interval) -> bool:
+    """Whether there is but one event, whole and with a UID, and far enough outside in any zone."""
+    if len(calendar.events) != 1 or calendar.broken or calendar.events[0].broken:
+        return False
+    found: dict[str, str] = {}
+    for name, _, value in calendar.events[0].lines:
+        if name in _FAR_REACHING or (name in _PLACING and found.setdefault(name, value) is not value):
+            return False
+    try:
+        start, end = read_wall(found["DTSTART"].strip()), read_wall(found["DTEND"].strip())
+    except (KeyError, ValueError):
+        return False
+    opens, closes = window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)
+    return bool(found.get("UID")) and (start <= end < opens - _ANY_ZONE or closes + _ANY_ZONE < start <= end)
+
+
 def _first_uid(calendar: Calendar) -> str:
     for component in calendar.events:
         for line in component.lines:
             if line.name == "UID":
-                return line.value.strip()
+                return unescape(line.value).strip()
     return calendar.other_uids[0].strip() if calendar.other_uids else ""
 
 

@@ -44,7 +44,7 @@ class Copy:
 
 def read_resource(raw: str, copy: Copy, window: Interval) -> Resource:
     """A stored object as the daemon knows it: parsed, expanded, its troubles told. Never raises."""
-    parsed = parse(raw, copy.home_zone)
+    parsed = parse(raw, copy.home_zone, window)
     occurrences, trouble = expand(parsed, copy, window)
     return Resource(
         href=copy.href,
