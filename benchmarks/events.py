@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+SERIES = 28
 _FORM = "%Y%m%dT%H%M%S"
 _PEOPLE = ("jo", "bo", "kim", "lee", "sam", "alex", "robin", "noor", "mara", "tomas")
 _CLIENTS = ("acme.example", "initech.example", "globex.example")
@@ -37,14 +38,15 @@ END:VTIMEZONE
 """
 
 
-def objects(count: int, around: datetime, *, series: int = 7, seed: int = 1) -> Iterator[tuple[str, str]]:
-    """``count`` objects (UID, text) from 30 days before ``around`` to 120 after, in turns of dialect.
+def objects(count: int, around: datetime, *, seed: int = 1) -> Iterator[tuple[str, str]]:
+    """``count`` objects (UID, text) as a calendar of some years holds them, by turns in each dialect.
 
-    Every ``series``-th repeats weekly and began up to five years earlier.
+    They lie between four years before ``around`` and 120 days after. Every 28th began a weekly series;
+    half of those have ended meanwhile.
     """
     choice = random.Random(seed)
     for number in range(count):
-        start = (around + timedelta(days=choice.randrange(-30, 120))).replace(
+        start = (around + timedelta(days=choice.randrange(-4 * 365, 120))).replace(
             hour=choice.randrange(8, 18),
             minute=choice.choice((0, 15, 30)),
             second=0,
@@ -52,9 +54,10 @@ def objects(count: int, around: datetime, *, series: int = 7, seed: int = 1) -> 
             tzinfo=None,
         )
         rule = ""
-        if number % series == 0:
-            start -= timedelta(weeks=choice.randrange(4, 260))
-            rule = "RRULE:FREQ=WEEKLY"
+        if number % SERIES == 0:
+            ended = number // SERIES % 2
+            start = min(start, around.replace(tzinfo=None) - timedelta(days=400 if ended else 20))
+            rule = "RRULE:FREQ=WEEKLY" + (f";UNTIL={start + timedelta(weeks=40):{_FORM}}Z" if ended else "")
         uid = f"{seed}-{number}-{choice.randrange(1 << 64):016x}"
         write = (_google, _outlook, _apple)[number % 3]
         yield uid, write(uid, start, rule, choice)
