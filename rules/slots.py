@@ -7,7 +7,8 @@ sort.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
+from operator import attrgetter
 
 from rules.hours import WorkingHours, zone
 from rules.model import Interval
@@ -20,19 +21,21 @@ DECENT = (time(8), time(20))
 
 MAX_DAYS = 366
 
+_START = attrgetter("start")
+
 
 def gaps(busy: Iterable[Interval], window: Interval) -> Iterator[Interval]:
     """What is free in ``window``, in order. ``busy`` may overlap and come in any order."""
-    start, stop = window.start, window.end
-    clipped = [(one.start, one.end) for one in busy if one.start < stop and one.end > start]
-    clipped.sort()
-    free_from = start
-    for begin, end in clipped:
+    free_from, stop = window.start, window.end
+    for one in sorted(busy, key=_START):
+        begin, end = one.start, one.end
+        if end <= free_from or begin == end:
+            continue
+        if begin >= stop:
+            break
         if begin > free_from:
             yield Interval(free_from, begin)
-        free_from = max(free_from, end)
-        if free_from >= stop:
-            return
+        free_from = end
     if free_from < stop:
         yield Interval(free_from, stop)
 
@@ -58,11 +61,7 @@ def free_slots(
         decent = [[slot for slot in day if _is_decent(slot, recipient_zone)] for day in days]
         if any(decent):
             days = decent
-    return tuple(sorted(_spread([day for day in days if day], count, hours.zone, like), key=_start))
-
-
-def _start(slot: Interval) -> datetime:
-    return slot.start
+    return tuple(sorted(_spread([day for day in days if day], count, hours.zone, like), key=_START))
 
 
 def _by_day(
@@ -127,8 +126,3 @@ def _distance(start: datetime, zone_name: str, like: time) -> int:
     """Minutes between the slot's wall time and the wished one."""
     local = start.astimezone(zone(zone_name))
     return abs((local.hour - like.hour) * 60 + local.minute - like.minute)
-
-
-def busy_interval(start: datetime, end: datetime) -> Interval:
-    """A busy span given in any zone."""
-    return Interval(start.astimezone(UTC), end.astimezone(UTC))
