@@ -143,7 +143,7 @@ class Occurrence:
     would make of them: good enough to find and show the event, never to act on it.
     ``appeared_at`` is when we first saw it, unless it was there when its calendar was first read;
     ``time_changed_at`` when we last saw its start or end move, ``relabelled_at`` its title or categories
-    change, ``observed_at`` when we last read it (all UTC). ``href`` and ``etag`` are the connector's own
+    change, ``cancelled_at`` its status become CANCELLED, ``observed_at`` when we last read it (all UTC). ``href`` and ``etag`` are the connector's own
     handle for reading and writing.
     """
 
@@ -171,6 +171,9 @@ class Occurrence:
     time_changed_at: datetime | None = None
     appeared_at: datetime | None = None
     relabelled_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    removed_at: datetime | None = None
+    final: bool = False
 
     @property
     def identity(self) -> Identity:
@@ -190,11 +193,15 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """Title prefixes or categories by which a calendar app says what became of a meeting (any case)."""
+    """Title prefixes or categories by which a calendar app says what a meeting became, or is (any case).
+
+    ``away`` marks an event during which I am out of office.
+    """
 
     held: tuple[str, ...] = ("[held]",)
     missed: tuple[str, ...] = ("[no-show]",)
     missed_by_me: tuple[str, ...] = ("[missed-by-me]",)
+    away: tuple[str, ...] = ("[away]", "out of office")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +227,7 @@ class Account:
     ``seen_at`` is the last complete poll (UTC; None = never); after ``stale_after`` without another
     the account is blind and its own conclusions stop. ``first_seen_at`` is the end of its first
     complete poll. ``language`` and ``time_zone`` are those of the client's people, where known.
+    ``mode`` is how far any rule may go by itself for this account (a word of ``rules.policy.Mode``).
     """
 
     name: str
@@ -227,6 +235,7 @@ class Account:
     language: str | None = None
     time_zone: str | None = None
     rsvp_trusted: bool = True
+    mode: str = "auto"
     seen_at: datetime | None = None
     first_seen_at: datetime | None = None
     stale_after: timedelta = timedelta(minutes=30)
@@ -248,6 +257,40 @@ class Attendance:
     held: Held
     source: str
     at: datetime
+
+
+class Met(StrEnum):
+    """What one meeting with a contact came to."""
+
+    HELD = "held"
+    MISSED = "missed"
+    MISSED_BY_ME = "missed_by_me"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encounter:
+    """One past meeting with a contact: which, when it ended (UTC), and what it came to."""
+
+    identity: Identity
+    at: datetime
+    met: Met
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A person met before, known by address across all accounts.
+
+    ``encounters`` are the latest, oldest first. ``last`` is the meeting last held with them, as it was
+    then. ``written`` is when messages of ours about meetings left for them (UTC, oldest first).
+    """
+
+    address: Address
+    encounters: tuple[Encounter, ...] = ()
+    last: Occurrence | None = None
+    written: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,7 +321,7 @@ class Snapshot:
     ``subjects`` are judged; ``context`` (other copies of the same meeting, overlapping meetings,
     later meetings with the same people) is only looked at. ``attendance`` and ``done`` are keyed by
     ``str(Identity)`` and by intent key. ``calendars`` has the name and freshness of each calendar;
-    one that is missing there is as fresh as its account.
+    one that is missing there is as fresh as its account. ``contacts`` are the people of the subjects.
     """
 
     owner: Owner
@@ -288,6 +331,7 @@ class Snapshot:
     attendance: dict[str, Attendance] = field(default_factory=dict)
     done: dict[str, Done] = field(default_factory=dict)
     calendars: dict[CalendarRef, CalendarSeen] = field(default_factory=dict)
+    contacts: dict[Address, Contact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +363,9 @@ class Intent:
 
     ``due`` and ``until`` bound the step (UTC, half-open); ``to`` is the one recipient; ``people``
     the attendees it is about (``to`` among them unless it goes to the owner). ``account`` is the
-    account whose copy of the meeting speaks for it.
+    account whose copy of the meeting speaks for it. ``turn`` counts the repetitions of a step, from 1.
+    Intents of one ``group`` that wait at the same time leave as one message, ``wait`` after the first of
+    them. ``hold`` says why it needs the owner's word before it leaves; empty when it does not.
     """
 
     rule: str
@@ -336,6 +382,10 @@ class Intent:
     detector: str
     tone: str = ""
     template: str | None = None
+    turn: int = 1
+    group: str = ""
+    wait: timedelta = timedelta(0)
+    hold: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -345,16 +395,17 @@ class Intent:
     @property
     def intent_key(self) -> str:
         """The fence against a second mail."""
-        return self.key_of(self.rule, self.step, self.identity, self.start, self.to)
+        return self.key_of(self.rule, self.step, self.identity, self.start, self.to, self.turn)
 
     @staticmethod
-    def key_of(rule: str, step: str, identity: Identity, start: datetime, to: Address) -> str:
-        """Rule, step, meeting, its start and the address; a moved meeting re-arms the ladder.
+    def key_of(rule: str, step: str, identity: Identity, start: datetime, to: Address, turn: int = 1) -> str:
+        """Rule, step and its turn, meeting, its start and the address; a moved meeting re-arms the ladder.
 
         SEQUENCE stays out: servers raise it for unrelated edits.
         """
         at = start.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        return "\x1f".join((rule, step, str(identity), at, to))
+        turned = step if turn == 1 else f"{step}#{turn}"
+        return "\x1f".join((rule, turned, str(identity), at, to))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
