@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from rules.faults import Faults, Strict, closest, fault, not_one_of, not_yet, shown
-from rules.fields import OneOrMany, Schema, Span, Text, duplicates, span
+from rules.faults import Faults, Strict, closest, fault, not_one_of, shown
+from rules.fields import OneOrMany, PositiveSpan, Schema, Span, Text, duplicates, span
 
 
 class Detector(Strict):
@@ -30,6 +31,48 @@ class Unconfirmed(Detector):
     """Whether a tentative answer counts as unconfirmed."""
     min_age: Span | None = Field(None, examples=["2h"])
     """Leave younger invitations alone."""
+
+
+class Declined(Detector):
+    """Ahead, somebody needed said no, and nothing replaces it."""
+
+    word: ClassVar[str] = "declined"
+
+    grace: Span = span("30m")
+    """How long to wait for a new time after the no."""
+
+
+class Cancelled(Detector):
+    """The other side cancelled, and nothing replaces it."""
+
+    word: ClassVar[str] = "cancelled"
+
+    grace: Span = span("30m")
+    """How long to wait for a new meeting after the cancellation."""
+
+
+class Away(Detector):
+    """Ahead, and it lies in a time when I am out of office."""
+
+    word: ClassVar[str] = "away"
+
+
+class Silent(Detector):
+    """Somebody I used to meet has gone quiet; asked of the last meeting held with them."""
+
+    word: ClassVar[str] = "silent"
+
+    at_least: PositiveSpan = span("21d")
+    """No shorter silence counts, however often we used to meet."""
+
+
+class Ending(Detector):
+    """The last meeting of a series is near, and nothing follows it."""
+
+    word: ClassVar[str] = "ending"
+
+    within: PositiveSpan = span("30d")
+    """How far ahead the last meeting may be."""
 
 
 class Missed(Detector):
@@ -63,6 +106,9 @@ class Unaccounted(Detector):
     settle: Span = span("5m")
     """How long after the end to wait for evidence."""
 
+
+LONGEST_TRAVEL = timedelta(hours=12)
+"""No way between two meetings takes longer."""
 
 _NAMED = ("account", "client", "calendar")
 _BARE = ("earliest_created", "latest_created", "most_attendees", "longest")
@@ -112,26 +158,38 @@ class Conflict(Detector):
     """Two meetings of mine overlap; the one that ranks lower by its `keep` order is to move."""
 
     word: ClassVar[str] = "conflict"
-    later: ClassVar[frozenset[str]] = frozenset({"travel"})
 
     keep: Annotated[tuple[Keep, ...], OneOrMany()] = Field(
         (), examples=[["account:acme", "earliest_created"]]
     )
     """Which of the two stays: the first criterion that tells them apart decides."""
+    travel: Span | None = Field(None, examples=["30m"])
+    """How long I need between two meetings at different places."""
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
         if faults := duplicates(self.keep):
             raise Faults(each.under("keep") for each in faults)
+        if self.travel is not None and (self.travel.business_days or self.travel.delta > LONGEST_TRAVEL):
+            raise fault("travel takes 12h at most", "write it like 30m", "travel")
         return self
 
 
 DETECTORS: dict[str, type[Detector]] = {
-    each.word: each for each in (Unconfirmed, Missed, Unaccounted, Conflict)
+    each.word: each
+    for each in (
+        Unconfirmed,
+        Declined,
+        Cancelled,
+        Missed,
+        Unaccounted,
+        Conflict,
+        Away,
+        Silent,
+        Ending,
+    )
 }
-"""Every question this version can ask, by its word."""
-
-LATER = frozenset({"declined", "cancelled", "away", "silent", "ending"})
+"""Every question a rule can ask, by its word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +202,12 @@ def _asked(value: object) -> _Asked:
     if isinstance(value, Detector):
         return _Asked(value.word, value)
     if isinstance(value, str):
-        if value in LATER:
-            raise Faults([not_yet(value)])
         if value not in DETECTORS:
             raise Faults([not_one_of(value, DETECTORS)])
         return _Asked(value, {})
     if not isinstance(value, Mapping):
         raise fault(f"one of {', '.join(DETECTORS)} is expected here, not {shown(value)}")
     words = [str(key) for key in value]
-    for word in words:
-        if word in LATER:
-            raise Faults([not_yet(word, word, at="key")])
     known = [word for word in words if word in DETECTORS]
     if len(words) == 1 and not known:
         wrong = not_one_of(words[0], DETECTORS)
@@ -199,5 +252,8 @@ def _options(asked: _Asked) -> object:
     return asked.options
 
 
-When = Annotated[Unconfirmed | Missed | Unaccounted | Conflict, _OneQuestion()]
+When = Annotated[
+    Unconfirmed | Declined | Cancelled | Missed | Unaccounted | Conflict | Away | Silent | Ending,
+    _OneQuestion(),
+]
 """The question a rule asks."""

@@ -1,20 +1,23 @@
-"""What a rule may ask of a meeting's text and organiser."""
+"""What a rule may ask of a meeting's text, organiser, length and number of people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
 from rules.faults import Strict, fault, shown
-from rules.fields import OneOrMany, Pattern, Schema
+from rules.fields import OneOrMany, Pattern, Schema, Span
 
 
 def _words(value: object) -> str:
@@ -28,48 +31,146 @@ def _words(value: object) -> str:
 Words = Annotated[str, BeforeValidator(_words), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
-def _spelled_out(value: object) -> object:
-    if isinstance(value, Mapping) and not value:
-        raise fault("nothing to look for", "write words, or {contains: [words]}, or {glob: pattern}")
-    if isinstance(value, Mapping | TextMatch):
-        return value
-    return {"contains": _words(value)}
+class Bare:
+    """Annotation of a mapping that may be written as one bare value: ``{key: value}``."""
+
+    def __init__(self, key: str, kind: str | list[str], description: str, hint: str) -> None:
+        self._key = key
+        self._bare = {"type": kind, "description": description}
+        self._hint = hint
+
+    def _spelled_out(self, value: object) -> object:
+        if isinstance(value, Mapping) and not value:
+            raise fault("nothing is asked here", self._hint)
+        return value if isinstance(value, Mapping | Strict) else {self._key: value}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The mapping's own schema behind the spelling out of a bare value."""
+        return core_schema.no_info_before_validator_function(self._spelled_out, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
+        """The bare value, or the mapping."""
+        return {"oneOf": [self._bare, handler(schema)]}
+
+
+_TEXT = Bare(
+    "contains",
+    "string",
+    "words the text contains",
+    "write words, or {contains: [words]}, or {glob: pattern}",
+)
 
 
 class TextMatch(Strict):
-    """Words to look for in a text; upper and lower case are the same. Both keys given must fit."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"any_of", "not"})
+    """What is asked of a text; upper and lower case are the same. All keys given must fit."""
 
     contains: Annotated[tuple[Words, ...], OneOrMany()] = ()
     """Words of which any one is in the text."""
     glob: Annotated[tuple[Pattern, ...], OneOrMany()] = ()
     """Patterns of which any one fits the whole text; * stands for any text, ? for one character."""
+    any_of: Annotated[tuple[Words, ...], OneOrMany()] = ()
+    """Texts of which any one is the whole text."""
+    not_: Annotated[TextMatch, _TEXT] | None = Field(None, alias="not", examples=["internal"])
+    """What must not fit."""
 
     def __str__(self) -> str:
-        parts = (("contains", self.contains), ("glob", self.glob))
-        return " and ".join(f"{name} {', '.join(map(str, each))}" for name, each in parts if each)
+        parts = (("contains", self.contains), ("glob", self.glob), ("any of", self.any_of))
+        said = [f"{name} {', '.join(map(str, each))}" for name, each in parts if each]
+        return " and ".join([*said, *([f"not {self.not_}"] if self.not_ else [])])
 
     def matches(self, text: str) -> bool:
         """Whether ``text`` fits."""
         folded = text.casefold()
         if self.contains and not any(word.casefold() in folded for word in self.contains):
             return False
-        return not self.glob or any(pattern.matches(text) for pattern in self.glob)
+        if self.any_of and folded.strip() not in {word.casefold().strip() for word in self.any_of}:
+            return False
+        if self.glob and not any(pattern.matches(text) for pattern in self.glob):
+            return False
+        return self.not_ is None or not self.not_.matches(text)
 
 
-class _WordsOrMapping:
-    """Annotation of a text match that may be written as the words alone."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_spelled_out, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
-        return {"oneOf": [{"type": "string", "description": "words the text contains"}, handler(schema)]}
-
-
-TextQuestion = Annotated[TextMatch, _WordsOrMapping()]
+TextQuestion = Annotated[TextMatch, _TEXT]
 """What is asked of a text: words it contains, or a mapping."""
+
+
+class Length(Strict):
+    """How long a meeting is."""
+
+    exactly: Span | None = None
+    """This long."""
+    at_least: Span | None = Field(None, examples=["15m"])
+    """This long or longer."""
+    at_most: Span | None = Field(None, examples=["2h"])
+    """This long or shorter."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        for key in ("exactly", "at_least", "at_most"):
+            given = getattr(self, key)
+            if given is not None and given.business_days:
+                raise fault("a meeting's length is not in business days", "write hours or minutes", key)
+        if self.at_least and self.at_most and self.at_most.delta < self.at_least.delta:
+            raise fault("'at_most' is less than 'at_least'", "nothing could fit", "at_most")
+        return self
+
+    def __str__(self) -> str:
+        return _bounds(self.exactly, self.at_least, self.at_most)
+
+    def matches(self, length: timedelta) -> bool:
+        """Whether something this long fits."""
+        if self.exactly is not None and length != self.exactly.delta:
+            return False
+        if self.at_least is not None and length < self.at_least.delta:
+            return False
+        return self.at_most is None or length <= self.at_most.delta
+
+
+_Count = Annotated[int, Field(strict=True, ge=0, le=100_000)]
+
+
+class Number(Strict):
+    """How many there are."""
+
+    exactly: _Count | None = None
+    """This many."""
+    at_least: _Count | None = Field(None, examples=[2])
+    """This many or more."""
+    at_most: _Count | None = Field(None, examples=[5])
+    """This many or fewer."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        if self.at_least is not None and self.at_most is not None and self.at_most < self.at_least:
+            raise fault("'at_most' is less than 'at_least'", "nothing could fit", "at_most")
+        return self
+
+    def __str__(self) -> str:
+        return _bounds(self.exactly, self.at_least, self.at_most)
+
+    def matches(self, count: int) -> bool:
+        """Whether this many fits."""
+        if self.exactly is not None and count != self.exactly:
+            return False
+        if self.at_least is not None and count < self.at_least:
+            return False
+        return self.at_most is None or count <= self.at_most
+
+
+def _bounds(exactly: object, at_least: object, at_most: object) -> str:
+    pairs = (("", exactly), ("at least ", at_least), ("at most ", at_most))
+    return " and ".join(f"{word}{value}" for word, value in pairs if value is not None)
+
+
+LengthQuestion = Annotated[
+    Length, Bare("exactly", "string", "exactly this long", "write 30m, or {at_least: 15m, at_most: 2h}")
+]
+"""What is asked of a length of time: exactly one, or a mapping of bounds."""
+
+NumberQuestion = Annotated[
+    Number, Bare("exactly", "integer", "exactly this many", "write 1, or {at_least: 2, at_most: 5}")
+]
+"""What is asked of a number: exactly one, or a mapping of bounds."""
 
 
 def _organizer(value: object) -> str | Pattern:

@@ -143,7 +143,10 @@ class Occurrence:
     would make of them: good enough to find and show the event, never to act on it.
     ``appeared_at`` is when we first saw it, unless it was there when its calendar was first read;
     ``time_changed_at`` when we last saw its start or end move, ``relabelled_at`` its title or categories
-    change, ``cancelled_at`` its status become CANCELLED, ``observed_at`` when we last read it (all UTC). ``href`` and ``etag`` are the connector's own
+    change, ``cancelled_at`` its status become CANCELLED, ``observed_at`` when we last read it (all UTC).
+    ``removed_at`` is set on what is remembered of an occurrence that vanished from its calendar without
+    a word; its status is then CANCELLED. ``final`` says that it is the last of a series that ends.
+    ``href`` and ``etag`` are the connector's own
     handle for reading and writing.
     """
 
@@ -395,10 +398,12 @@ class Intent:
     @property
     def intent_key(self) -> str:
         """The fence against a second mail."""
-        return self.key_of(self.rule, self.step, self.identity, self.start, self.to, self.turn)
+        return self.key_of(self.rule, self.step, self.identity, self.start, self.to, turn=self.turn)
 
     @staticmethod
-    def key_of(rule: str, step: str, identity: Identity, start: datetime, to: Address, turn: int = 1) -> str:
+    def key_of(
+        rule: str, step: str, identity: Identity, start: datetime, to: Address, *, turn: int = 1
+    ) -> str:
         """Rule, step and its turn, meeting, its start and the address; a moved meeting re-arms the ladder.
 
         SEQUENCE stays out: servers raise it for unrelated edits.

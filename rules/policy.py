@@ -7,11 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from rules.detections import Conflict, Detector, Keep, Missed, Unaccounted, Unconfirmed, When
+from rules.detections import (
+    Away,
+    Cancelled,
+    Conflict,
+    Declined,
+    Detector,
+    Ending,
+    Keep,
+    Missed,
+    Silent,
+    Unaccounted,
+    Unconfirmed,
+    When,
+)
 from rules.faults import Fault, Faults, Strict, not_one_of
 from rules.fields import (
     Moment,
@@ -23,11 +36,11 @@ from rules.fields import (
     Span,
     Version,
     duplicates,
-    refused_later,
     span,
 )
-from rules.matchers import Organizer, TextQuestion
-from rules.timetable import QuietHours
+from rules.match import Match, Silence, SilenceMatch
+from rules.matchers import Words
+from rules.timetable import Clock, DayPart, Days, Zone
 
 RESERVED = "rebookd"
 """The rule name that notices of the daemon itself go by."""
@@ -49,7 +62,12 @@ class Do(StrEnum):
     RESCHEDULE = "reschedule"
     CHECK_IN = "check_in"
     NOTIFY = "notify"
+    MARK = "mark"
+    WEBHOOK = "webhook"
 
+
+TO_OTHERS = frozenset({Do.CONFIRM, Do.RESCHEDULE})
+"""What writes to other people."""
 
 TELLS_ME = frozenset({Do.CHECK_IN, Do.NOTIFY})
 """What goes to the owner alone."""
@@ -58,43 +76,27 @@ TELLS_ME = frozenset({Do.CHECK_IN, Do.NOTIFY})
 class Guard(Strict):
     """Limits that hold whatever the rules say."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"digest"})
-
     max_per_run: Annotated[int, Field(strict=True, ge=1, le=1_000_000, examples=[20])] = 20
     """More mails than this due at one moment send nothing and tell me instead."""
     max_per_hour: Annotated[int, Field(strict=True, ge=1, le=1_000_000, examples=[30])] = 30
     """The most mails in any hour; the others wait."""
     per_recipient_per_day: Annotated[int, Field(strict=True, ge=1, le=10_000, examples=[3])] = 3
     """The most mails to one address in 24 hours."""
-    quiet_hours: QuietHours | None = None
-    """A part of the day, in my time zone, when no mail leaves; a step due then waits for its end."""
+    quiet_hours: DayPart | None = None
+    """A part of the day when no mail leaves, in my time zone and in the recipient's where it is known; a
+    step due then waits for its end."""
     first_sync: Literal["quiet", "act"] = "quiet"
     """Whether steps already open when an account was first read are sent too (act) or not (quiet)."""
 
 
-class Match(Strict):
-    """Which meetings a rule looks at; every key given must fit."""
+MOST_TURNS = 20
+"""No step is repeated more often."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"any", "all", "not", "duration", "weekday", "hour", "attendees", "category"}
-    )
-
-    account: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["acme"])
-    """Names of accounts."""
-    calendar: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["Client calls"])
-    """Names or addresses of calendars."""
-    client: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["Acme"])
-    """Clients, as the accounts name them."""
-    organizer: Organizer | None = Field(None, examples=["me", "them", "*@acme.example"])
-    """Who organises: me, them, or an address."""
-    title: TextQuestion | None = Field(None, examples=["review", {"contains": ["kickoff", "review"]}])
-    """What the title says."""
-    location: TextQuestion | None = Field(None, examples=["Room 4"])
-    """What the location says."""
-    attendee: Annotated[tuple[Pattern, ...], OneOrMany()] | None = Field(None, examples=["*@acme.example"])
-    """Addresses; one attendee who fits is enough."""
-    recurring: Annotated[bool, Field(strict=True)] | None = Field(None, examples=[True])
-    """Only meetings of a series (true) or only single ones (false)."""
+_ONLY_WITH = {
+    Do.RESCHEDULE: ("slots", "within", "notice"),
+    Do.MARK: ("label",),
+    Do.WEBHOOK: ("webhook",),
+}
 
 
 class Step(Strict):
@@ -102,8 +104,9 @@ class Step(Strict):
 
     step: Name = Field(examples=["ask"])
     """The step's name, unique in its rule."""
-    do: Annotated[Do, refused_later("mark", "webhook")] = Field(examples=["reschedule"])
-    """confirm asks the attendees; reschedule offers free times; check_in asks me; notify tells me."""
+    do: Do = Field(examples=["reschedule"])
+    """confirm asks the attendees; reschedule offers free times; check_in asks me; notify tells me; mark
+    puts a label on the event; webhook calls a system of mine."""
     at: Moment = Field(examples=["48h before start"])
     """When the step opens."""
     until: Moment | None = None
@@ -116,14 +119,30 @@ class Step(Strict):
     """reschedule: how soon the first offered time may be."""
     template: Name | None = Field(None, examples=["sorry-we-missed-you"])
     """The template of the mail; without it, the built-in one."""
+    label: Words | None = Field(None, examples=["unconfirmed"])
+    """mark: the category to put on the event."""
+    webhook: Name | None = Field(None, examples=["crm"])
+    """webhook: which of the configuration's webhooks to call."""
+    repeat_every: PositiveSpan | None = Field(None, examples=["1 day"])
+    """Do it again so often while the step is open; without it, as the rule says."""
+    at_most: Annotated[int, Field(strict=True, ge=1, le=MOST_TURNS)] | None = Field(None, examples=[3])
+    """How many times in all."""
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
         faults = [
-            Fault(f"'{key}' goes with do: reschedule only", "take it out", (key,), "key")
-            for key in ("slots", "within", "notice")
-            if key in self.model_fields_set and self.do is not Do.RESCHEDULE
+            Fault(f"'{key}' goes with do: {do.value} only", "take it out", (key,), "key")
+            for do, keys in _ONLY_WITH.items()
+            for key in keys
+            if key in self.model_fields_set and self.do is not do
         ]
+        if self.template is not None and self.do in {Do.MARK, Do.WEBHOOK}:
+            faults.append(Fault("no mail is written here", "take it out", ("template",), "key"))
+        if self.do is Do.MARK and self.label is None:
+            faults.append(Fault("'mark' needs a label", "write it like label: unconfirmed", ("do",)))
+        if self.do is Do.WEBHOOK and self.webhook is None:
+            hint = "name one in the configuration's webhooks, like webhook: crm"
+            faults.append(Fault("'webhook' needs its name", hint, ("do",)))
         if self.until is not None and _not_after(self.at, self.until):
             faults.append(
                 Fault(
@@ -161,10 +180,6 @@ def _not_reserved(name: str) -> str:
 class Rule(Strict):
     """A question about meetings and the steps that follow when the answer is yes."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"group_by", "group_wait", "time_zone", "repeat_every", "at_most"}
-    )
-
     name: Annotated[Name, AfterValidator(_not_reserved)] = Field(examples=["confirm-acme"])
     """The rule's name, unique among all rules."""
     description: str = Field("", examples=["Acme confirms two days ahead; else I offer another time."])
@@ -177,8 +192,18 @@ class Rule(Strict):
     """Rules that silence this one for a meeting while they hold for it."""
     mode: Mode = Mode.AUTO
     """observe only records; draft and approve keep the mail in the outbox until I approve it; auto sends."""
+    time_zone: Zone | None = None
+    """Where business days, weekdays and hours of this rule are counted; without it, where I am."""
+    group_by: Literal["contact"] | None = None
+    """contact: what this rule finds for one person within `group_wait` becomes one message."""
+    group_wait: Span | None = Field(None, examples=["15m"])
+    """How long the first message of a group waits for others; 10m without it."""
+    repeat_every: PositiveSpan | None = Field(None, examples=["1 day"])
+    """Do each step again so often while it is open."""
+    at_most: Annotated[int, Field(strict=True, ge=1, le=MOST_TURNS)] | None = Field(None, examples=[3])
+    """How many times in all."""
     then: Annotated[tuple[Step, ...], *NonEmpty]
-    """The steps, each sent once for a meeting at its time."""
+    """The steps, each done once for a meeting at its time, unless it repeats."""
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -190,8 +215,22 @@ class Rule(Strict):
             if step.step in [other.step for other in self.then[:index]]
         ]
         faults += [each.under("inhibited_by") for each in duplicates(self.inhibited_by)]
+        if self.group_wait is not None and self.group_by is None:
+            faults.append(
+                Fault("'group_wait' needs 'group_by'", "add group_by: contact", ("group_wait",), "key")
+            )
+        if self.group_wait is not None and self.group_wait.business_days:
+            faults.append(Fault("a group does not wait for days", "write it like 15m", ("group_wait",)))
+        if self.at_most is not None and self.repeat_every is None:
+            faults.append(
+                Fault("'at_most' needs 'repeat_every'", "add repeat_every: 1 day", ("at_most",), "key")
+            )
         for index, step in enumerate(self.then):
-            faults += [each.under("then", index) for each in _fits(self.when, step)]
+            found = _fits(self.when, step)
+            if step.at_most is not None and step.repeat_every is None and self.repeat_every is None:
+                hint = "add repeat_every: 1 day"
+                found.append(Fault("'at_most' needs 'repeat_every'", hint, ("at_most",), "key"))
+            faults += [each.under("then", index) for each in found]
         if faults:
             raise Faults(faults)
         return self
@@ -199,9 +238,9 @@ class Rule(Strict):
 
 def _fits(when: Detector, step: Step) -> list[Fault]:
     """What speaks against a step for what its rule asks."""
-    if isinstance(when, Unaccounted) and step.do not in TELLS_ME:
+    if isinstance(when, Unaccounted) and step.do in TO_OTHERS:
         return [Fault("only I am told of an unaccounted meeting", "use check_in or notify", ("do",))]
-    if isinstance(when, Unconfirmed) and when.by == "me" and step.do not in TELLS_ME:
+    if isinstance(when, Unconfirmed) and when.by == "me" and step.do in TO_OTHERS:
         return [Fault("with 'by: me' only I am told", "use check_in or notify", ("do",))]
     if step.do is Do.CONFIRM and not isinstance(when, Unconfirmed):
         return [Fault(f"'confirm' goes with 'unconfirmed', not '{when.word}'", "use reschedule", ("do",))]
@@ -209,7 +248,11 @@ def _fits(when: Detector, step: Step) -> list[Fault]:
         return [Fault("a meeting is confirmed before it starts", "write it like 48h before start", ("at",))]
     if isinstance(when, Missed | Unaccounted) and (step.at.is_before or str(step.at) == "at start"):
         return [Fault(f"'{when.word}' is known only after the end", "write it like 15m after end", ("at",))]
-    if isinstance(when, Unconfirmed | Conflict) and (step.at.is_after or str(step.at) == "at end"):
+    if isinstance(when, Silent) and (step.at.anchor != "end" or step.at.is_before):
+        hint = "write it like at: at end, or 30 days after end"
+        return [Fault("silence is counted from the end of the last meeting", hint, ("at",))]
+    before_start = Unconfirmed | Declined | Away | Conflict
+    if isinstance(when, before_start) and (step.at.is_after or str(step.at) == "at end"):
         hint = "write it like 4h before start"
         return [Fault(f"'{when.word}' is asked only before the start", hint, ("at",))]
     return []
@@ -252,21 +295,38 @@ def _reachable(name: str, after: dict[str, Sequence[str]]) -> set[str]:
     return seen
 
 
+class Digest(Strict):
+    """One mail to me about how things stand."""
+
+    at: Clock = Field(examples=["08:00"])
+    """When, in my time zone."""
+    on: Annotated[tuple[Days, ...], OneOrMany()] = (Days.parse("daily"),)
+    """On which days; without it, every day."""
+
+
 class RulesFile(Strict):
     """One file of rules."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"digest"})
 
     version: Version = Field(examples=[1])
     """The version of this file's grammar: 1."""
     guard: Guard = Guard()
     """Limits that hold whatever the rules say."""
+    digest: Digest | None = Field(None, examples=[{"at": "08:00", "on": "weekdays"}])
+    """When to tell me how things stand."""
     rules: tuple[Rule, ...]
     """The rules; each looks at every meeting by itself."""
 
 
 class Policy(RulesFile):
-    """All rules of one owner."""
+    """All rules of one owner, and what the owner has said about them since.
+
+    ``silences`` are those in force, ``optouts`` the addresses nobody may write to, ``demoted`` how far a
+    rule may go at most by itself.
+    """
+
+    silences: tuple[Silence, ...] = ()
+    optouts: tuple[Pattern, ...] = ()
+    demoted: dict[str, Mode] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -277,9 +337,14 @@ class Policy(RulesFile):
 
 
 __all__ = [
+    "Away",
+    "Cancelled",
     "Conflict",
+    "Declined",
     "Detector",
+    "Digest",
     "Do",
+    "Ending",
     "Guard",
     "Keep",
     "Match",
@@ -288,6 +353,9 @@ __all__ = [
     "Policy",
     "Rule",
     "RulesFile",
+    "Silence",
+    "SilenceMatch",
+    "Silent",
     "Step",
     "Unaccounted",
     "Unconfirmed",

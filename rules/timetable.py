@@ -1,4 +1,4 @@
-"""Times of day inside the owner's files: quiet hours and weekly working hours."""
+"""Times inside the owner's files: zones, days of the week, parts of the day, weekly working hours."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from rules.faults import Fault, Faults, brief, closest, fault, shown
@@ -21,6 +22,12 @@ _SPELL = re.compile(r"(\d{1,2}):(\d{2}) ?[-–] ?(\d{1,2}):(\d{2})")
 _CLOCK = r"([01]?[0-9]|2[0-4]):[0-5][0-9]"
 _SPELL_PATTERN = f"^{_CLOCK} ?[-–] ?{_CLOCK}$"
 _DAY_PATTERN = "^[A-Za-z]+( *[-,] *[A-Za-z]+)*$"
+_NAMED_DAYS = {
+    "weekdays": range(5),
+    "weekend": (5, 6),
+    "weekends": (5, 6),
+    "daily": range(7),
+}
 
 
 def _spell(text: str) -> Spell:
@@ -34,12 +41,78 @@ def _spell(text: str) -> Spell:
     return time(hours[0], minutes[0]), time(hours[1] % 24, minutes[1])
 
 
-@dataclass(frozen=True, slots=True)
-class QuietHours(Text):
-    """A part of each day, in the owner's zone, when no mail leaves; half-open, may go past midnight."""
+def _zone(value: object) -> str:
+    if not isinstance(value, str):
+        raise fault(f"a time zone is expected here, not {shown(value)}", "write it like Europe/Lisbon")
+    try:
+        return ZoneInfo(value).key
+    except (LookupError, ValueError, OSError):
+        names = available_timezones()
+        cities = {name.rsplit("/", 1)[-1]: name for name in sorted(names)}
+        hint = closest(value, names) or closest(value, cities)
+        city = hint.removeprefix("did you mean '").removesuffix("'?")
+        hint = f"did you mean '{cities[city]}'?" if city in cities else hint
+        raise fault(f"'{brief(value)}' is not a time zone", hint or "write it like Europe/Lisbon") from None
 
-    what: ClassVar[str] = "a part of the day when no mail leaves"
-    examples: ClassVar[tuple[str, ...]] = ("20:00-08:00",)
+
+Zone = Annotated[
+    str,
+    BeforeValidator(_zone),
+    WithJsonSchema({"type": "string", "examples": ["Europe/Lisbon", "America/New_York", "UTC"]}),
+]
+"""An IANA time zone name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock(Text):
+    """A time of the day."""
+
+    what: ClassVar[str] = "a time of the day"
+    examples: ClassVar[tuple[str, ...]] = ("08:00", "17:30")
+    pattern: ClassVar[str] = "^([01]?[0-9]|2[0-3]):[0-5][0-9]$"
+
+    at: time
+
+    def __str__(self) -> str:
+        return f"{self.at:%H:%M}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``08:00``."""
+        if not re.fullmatch(cls.pattern, text.strip()):
+            raise fault(f"'{brief(text)}' is not a time of the day", "write it like 08:00")
+        hour, minute = text.strip().split(":")
+        return cls(time(int(hour), int(minute)))
+
+
+@dataclass(frozen=True, slots=True)
+class Days(Text):
+    """Days of the week: ``mon``, ``mon-thu``, ``weekdays``, ``weekend``; Monday is 0."""
+
+    what: ClassVar[str] = "days of the week"
+    examples: ClassVar[tuple[str, ...]] = ("mon", "tue-thu", "weekdays", "weekend")
+    pattern: ClassVar[str] = _DAY_PATTERN
+
+    days: frozenset[int]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``mon``, ``mon-fri``, ``mon,wed``, ``weekdays``, ``weekend`` or ``daily``."""
+        words = " ".join(text.lower().split())
+        named = _NAMED_DAYS.get(words)
+        return cls(frozenset(_days(words) if named is None else named), words)
+
+
+@dataclass(frozen=True, slots=True)
+class DayPart(Text):
+    """A part of each day, half-open, that may go past midnight."""
+
+    what: ClassVar[str] = "a part of the day"
+    examples: ClassVar[tuple[str, ...]] = ("20:00-08:00", "09:00-12:00")
     pattern: ClassVar[str] = _SPELL_PATTERN
 
     start: time
@@ -49,7 +122,7 @@ class QuietHours(Text):
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
     def covers(self, at: time) -> bool:
-        """Whether this wall time is quiet."""
+        """Whether this wall time lies in it."""
         if self.start < self.end:
             return self.start <= at < self.end
         return at >= self.start or at < self.end
@@ -59,7 +132,7 @@ class QuietHours(Text):
         """``20:00-08:00``."""
         start, end = _spell(text)
         if start == end:
-            raise fault("quiet hours start and end at the same time", "write them like 20:00-08:00")
+            raise fault("it starts and ends at the same time", "write it like 20:00-08:00")
         return cls(start, end)
 
 

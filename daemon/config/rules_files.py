@@ -12,6 +12,7 @@ from daemon.config.validation import place, validated
 from daemon.config.yaml_tree import Tree, read_yaml
 from rules.faults import Fault, brief, not_one_of
 from rules.fields import Pattern
+from rules.match import DEEPEST
 from rules.policy import Guard, Policy, RulesFile, name_faults
 
 
@@ -71,7 +72,7 @@ class RulesFiles:
     def policy(self, known: Known) -> Policy | None:
         """All files as one policy; None when something is wrong in them or between them."""
         strangers = [tree.problem(each) for tree, _ in self._trees for each in _strangers(tree.data, known)]
-        between = [*self._names(), *self._guards(), *strangers]
+        between = [*self._names(), *self._twice("guard"), *self._twice("digest"), *strangers]
         order = {str(path): index for index, path in enumerate(self.paths)}
         self.problems = sorted(
             [*self.problems, *between], key=lambda each: (order.get(each.file, 0), *place(each))
@@ -80,7 +81,9 @@ class RulesFiles:
         if self.problems or not read:
             return None
         guard = next((each.guard for each in read if "guard" in each.model_fields_set), Guard())
-        return Policy(version=1, guard=guard, rules=tuple(rule for each in read for rule in each.rules))
+        digest = next((each.digest for each in read if each.digest is not None), None)
+        rules = tuple(rule for each in read for rule in each.rules)
+        return Policy(version=1, guard=guard, digest=digest, rules=rules)
 
     def _names(self) -> list[Problem]:
         places: list[tuple[Tree, int]] = []
@@ -101,11 +104,12 @@ class RulesFiles:
             found.append(tree.problem(replace(fault, loc=("rules", index, *fault.loc[1:]))))
         return found
 
-    def _guards(self) -> list[Problem]:
-        guarded = [tree for tree, _ in self._trees if isinstance(tree.data, dict) and "guard" in tree.data]
+    def _twice(self, key: str) -> list[Problem]:
+        """What is wrong where more than one file has this key."""
+        having = [tree for tree, _ in self._trees if isinstance(tree.data, dict) and key in tree.data]
         return [
-            tree.problem(Fault(f"the guard is already in {guarded[0].file}", "keep one", ("guard",), "key"))
-            for tree in guarded[1:]
+            tree.problem(Fault(f"the {key} is already in {having[0].file}", "keep one", (key,), "key"))
+            for tree in having[1:]
         ]
 
 
@@ -123,16 +127,28 @@ def _texts(value: object) -> list[str]:
 def _strangers(data: Any, known: Known) -> Iterator[Fault]:
     """Accounts and clients that rules name and the configuration does not have."""
     for index, rule in enumerate(_raw_rules(data)):
-        match, when = rule.get("match"), rule.get("when")
-        for kind in ("account", "client"):
-            for entry, name in enumerate(_texts(match.get(kind)) if isinstance(match, dict) else ()):
-                if name.strip() and (wrong := known.stranger(kind, name.strip())):
-                    yield wrong.under("rules", index, "match", kind, entry)
+        when = rule.get("when")
+        for wrong in _strangers_of_match(rule.get("match"), known):
+            yield wrong.under("rules", index, "match")
         options = when.get("conflict") if isinstance(when, dict) else None
         for entry, text in enumerate(_texts(options.get("keep")) if isinstance(options, dict) else ()):
             kind, _, name = (part.strip() for part in text.partition(":"))
             if name and (wrong := known.stranger(kind, name)):
                 yield wrong.under("rules", index, "when", "conflict", "keep", entry)
+
+
+def _strangers_of_match(match: object, known: Known, depth: int = 0) -> Iterator[Fault]:
+    if not isinstance(match, dict) or depth > DEEPEST:
+        return
+    for kind in ("account", "client"):
+        for entry, name in enumerate(_texts(match.get(kind))):
+            if name.strip() and (wrong := known.stranger(kind, name.strip())):
+                yield wrong.under(kind, entry)
+    for key in ("any", "all", "not"):
+        inner = match.get(key)
+        for entry, one in enumerate(inner if isinstance(inner, list) else [inner]):
+            for wrong in _strangers_of_match(one, known, depth + 1):
+                yield wrong.under(key, entry)
 
 
 def load_policy(path: Path) -> Policy:
