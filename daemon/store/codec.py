@@ -93,8 +93,17 @@ _PLAIN: tuple[tuple[str, Any], ...] = (
     ("sequence", 0),
     ("location", ""),
     ("categories", ()),
+    ("final", False),
 )
-_TIMES = ("created", "modified", "time_changed_at", "appeared_at", "relabelled_at")
+_TIMES = (
+    "created",
+    "modified",
+    "time_changed_at",
+    "appeared_at",
+    "relabelled_at",
+    "cancelled_at",
+    "removed_at",
+)
 
 
 def encode(occurrence: Occurrence) -> str:
@@ -142,7 +151,7 @@ def carry_over(new: Occurrence, old: Occurrence, now: datetime) -> Occurrence:
     """``new`` with the times of change that only memory can tell.
 
     A start or end that differs from ``old`` was moved now; an attendee whose PARTSTAT differs answered
-    now; everything else keeps what was known of it.
+    now; what is CANCELLED and was not before was cancelled now; everything else keeps what was known of it.
     """
     moved = (new.start_utc, new.end_utc) != (old.start_utc, old.end_utc)
     time_changed_at = new.time_changed_at or (now if moved else old.time_changed_at)
@@ -154,8 +163,15 @@ def carry_over(new: Occurrence, old: Occurrence, now: datetime) -> Occurrence:
         time_changed_at=time_changed_at,
         relabelled_at=now if relabelled else old.relabelled_at,
         appeared_at=new.appeared_at or old.appeared_at,
+        cancelled_at=_cancelled_at(new, old, now),
         attendees=attendees,
     )
+
+
+def _cancelled_at(new: Occurrence, old: Occurrence, now: datetime) -> datetime | None:
+    if new.status is not Status.CANCELLED:
+        return None
+    return new.cancelled_at or (old.cancelled_at if old.status is Status.CANCELLED else now)
 
 
 def _answered(who: Attendee, before: Attendee | None, now: datetime) -> Attendee:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, literal_column, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
@@ -28,6 +28,9 @@ NOTICE = "notice"
 RETRY_FOR = timedelta(hours=1)
 """How long a step that is over stays open once the owner wants it sent after all."""
 
+LAST_CALL = timedelta(minutes=1)
+"""How long before the end of its step a message stops waiting for others of its group."""
+
 _SEPARATOR = "\x1f"
 
 
@@ -37,7 +40,8 @@ class Delivery:
 
     ``due`` and ``until`` bound its step. ``key`` is None for a notice about rebookd itself, whose
     text is then ``reason``. ``cleared_at`` is when the flood brake, or the owner, let it through.
-    ``raw`` is the message as it was handed over (None until rendered, and in lists).
+    ``raw`` is the message as it was handed over (None until rendered, and in lists). Deliveries of one
+    ``group`` may leave as one message; ``carried_by`` is then the delivery whose message this one is in.
     """
 
     id: int
@@ -70,6 +74,9 @@ class Delivery:
     created_at: datetime
     changed_at: datetime
     sent_at: datetime | None
+    turn: int = 1
+    group: str = ""
+    carried_by: int | None = None
 
     @property
     def identity(self) -> Identity | None:
@@ -96,6 +103,8 @@ class Delivery:
             detector=self.detector,
             tone=self.tone,
             template=self.template,
+            turn=self.turn,
+            group=self.group,
         )
 
 
@@ -106,12 +115,36 @@ def add(
     state: State | str = State.PENDING,
     error: str = "",
 ) -> list[int]:
-    """Queue what is not queued yet; the ids of the new ones. ``error`` says why they are held, if so."""
-    return [
-        made
-        for intent in intents
-        if (made := _insert(conn, _from_intent(intent), now, state, error)) is not None
-    ]
+    """Queue what is not queued yet; the ids of the new ones. ``error`` says why they are held, if so.
+
+    An intent with a ``hold`` is held for that, whatever ``state`` says. One with a group waits for the
+    message of its group that already waits, or starts the wait.
+    """
+    added = []
+    for intent in intents:
+        row = _from_intent(intent) | {"next_try_at": _first_try(conn, intent, now)}
+        place = (State.HELD, intent.hold) if intent.hold else (state, error)
+        made = _insert(conn, row, now, *place)
+        if made is not None:
+            added.append(made)
+    return added
+
+
+def _first_try(conn: Connection, intent: Intent, now: datetime) -> datetime:
+    """When an intent may leave: with those of its group that were not tried yet, if it has one."""
+    if not intent.group:
+        return now
+    c = deliveries.c
+    query = select(func.min(c.next_try_at)).where(
+        c.owner == owner_of(conn),
+        c.group_key == intent.group,
+        c.group_key != literal_column("''"),  # said so that the index of grouped ones serves it
+        c.to == intent.to,
+        c.state == State.PENDING,
+        c.attempts == 0,
+    )
+    at = conn.execute(query).scalar_one() or now + intent.wait
+    return max(now, min(at, intent.until - LAST_CALL))
 
 
 def add_notice(
@@ -149,6 +182,7 @@ def add_notice(
         "until": until,
         "reason": body,
         "subject": subject,
+        "next_try_at": now,
     }
     return _insert(conn, row, now, State.PENDING, "")
 
@@ -192,6 +226,26 @@ def due(conn: Connection, now: datetime, limit: int) -> list[Delivery]:
     return _select(conn, waiting, c.next_try_at <= now, order=(c.next_try_at, c.id), limit=limit)
 
 
+def companions(conn: Connection, delivery: Delivery) -> list[Delivery]:
+    """The others of a claimed delivery's group that were due to the same address when it was claimed.
+
+    Oldest first, without rendered messages; none for a delivery without a group.
+    """
+    if not delivery.group:
+        return []
+    c = deliveries.c
+    return _select(
+        conn,
+        c.group_key == delivery.group,
+        c.group_key != literal_column("''"),
+        c.to == delivery.to,
+        c.state.in_((State.PENDING, State.RETRYING)),
+        c.next_try_at <= max(delivery.next_try_at, delivery.changed_at),
+        c.id != delivery.id,
+        order=(c.id,),
+    )
+
+
 def overdue(conn: Connection, now: datetime) -> list[Delivery]:
     """What still waits although its step is over."""
     c = deliveries.c
@@ -216,7 +270,10 @@ def under_way(conn: Connection) -> list[Delivery]:
 
 
 def sent_since(conn: Connection, since: datetime, *, besides: Collection[str] = ()) -> list[datetime]:
-    """When messages left, or may have left, after ``since``, oldest first, not counting some addresses."""
+    """When messages left, or may have left, after ``since``, oldest first, not counting some addresses.
+
+    A message that carried several deliveries counts once.
+    """
     return _departures(conn, since, *(deliveries.c.to != address for address in besides))
 
 
@@ -240,7 +297,7 @@ def ladder(conn: Connection, identity: Identity, to: str) -> tuple[str, ...]:
         )
         .order_by(c.sent_at, c.id)
     )
-    return tuple(conn.execute(query).scalars())
+    return tuple(dict.fromkeys(conn.execute(query).scalars()))
 
 
 def claim(conn: Connection, id_: int, by: str, now: datetime, lease: timedelta) -> Delivery | None:
@@ -327,6 +384,8 @@ def _from_intent(intent: Intent) -> dict[str, Any]:
         "until": intent.until,
         "reason": intent.reason,
         "subject": "",
+        "turn": intent.turn,
+        "group_key": intent.group,
     }
 
 
@@ -339,7 +398,6 @@ def _insert(
         message_id="",
         offered="[]",
         attempts=0,
-        next_try_at=now,
         error=error,
         lease_by="",
         created_at=now,
@@ -365,7 +423,9 @@ def _select(
 def _departures(conn: Connection, since: datetime, *where: ColumnElement[bool]) -> list[datetime]:
     c = deliveries.c
     left = or_(c.sent_at > since, c.state.in_((State.UNKNOWN, State.COMMITTING)) & (c.changed_at > since))
-    query = select(func.coalesce(c.sent_at, c.changed_at)).where(c.owner == owner_of(conn), left, *where)
+    query = select(func.coalesce(c.sent_at, c.changed_at)).where(
+        c.owner == owner_of(conn), left, c.carried_by.is_(None), *where
+    )
     return sorted(conn.execute(query).scalars())
 
 
@@ -381,6 +441,7 @@ def _delivery(row: Row[Any]) -> Delivery:
     del values["owner"]
     account, calendar = values.pop("account"), values.pop("calendar")
     uid, recurrence_id = values.pop("uid"), values.pop("recurrence_id")
+    values["group"] = values.pop("group_key")
     values["key"] = None
     if uid:
         ref = CalendarRef(account=account, id=calendar)

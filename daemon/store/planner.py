@@ -18,6 +18,7 @@ STATISTICS = {
     ("occurrences", "ix_occurrences_uid"): f"{_ROWS} {_ROWS} 10 2",
     ("occurrences", "ix_occurrences_start"): f"{_ROWS} {_ROWS} 5",
     ("occurrences", "ix_occurrences_long"): "100 100 1",
+    ("occurrences", "ix_occurrences_untimed"): "5000 5000 1",
     ("occurrences", "ix_occurrences_wake"): f"{_ROWS} {_ROWS} 20",
     ("people", "people"): f"{_ROWS} {_ROWS} 500 2 1",
     ("people", "ix_people_occurrence"): f"{_ROWS} 3 3 3 1",
@@ -26,6 +27,15 @@ STATISTICS = {
     ("deliveries", "ix_deliveries_state"): f"{_ROWS} {_ROWS} 1000 2",
     ("deliveries", "ix_deliveries_uid"): f"{_ROWS} {_ROWS} 5 2",
     ("deliveries", "ix_deliveries_sent"): f"{_ROWS} {_ROWS} 2",
+    ("deliveries", "ix_deliveries_to"): f"{_ROWS} {_ROWS} 100 1",
+    ("deliveries", "ix_deliveries_group"): f"{_ROWS} {_ROWS} 3",
+    ("contacts", "sqlite_autoindex_contacts_1"): f"{_ROWS} {_ROWS} 1",
+    ("contacts", "ix_contacts_uid"): f"{_ROWS} {_ROWS} 10 2",
+    ("contacts", "ix_contacts_wake"): f"{_ROWS} {_ROWS} 20",
+    ("silences", "ix_silences_ends"): "1000 1000 1",
+    ("optouts", "sqlite_autoindex_optouts_1"): "1000 1000 1",
+    ("demotions", "sqlite_autoindex_demotions_1"): "100 100 1",
+    ("history", "ix_history_until"): f"{_ROWS} {_ROWS} 5",
 }
 """For each index: rows, then rows that share its first column, its first two, and so on."""
 

@@ -1,8 +1,9 @@
 """The tables. The migrations build them; a test holds the two equal.
 
-A calendar holds resources, a resource holds occurrences, an occurrence has people. Deliveries and
-attendance stand alone: they outlive the meetings they are about, because they are what keeps anyone
-from being mailed twice.
+A calendar holds resources, a resource holds occurrences, an occurrence has people. The resource without
+an href is a calendar's graveyard: what is remembered of occurrences that were perhaps cancelled.
+Deliveries, attendance, contacts and history stand alone: they outlive the meetings they are about.
+Silences, opt-outs and demotions are the owner's standing word.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ occurrences = Table(
     Index("ix_occurrences_uid", "owner", "uid", "recurrence_id"),
     Index("ix_occurrences_start", "owner", "start"),
     Index("ix_occurrences_long", "owner", "end", sqlite_where=text("long = 1")),
+    Index("ix_occurrences_untimed", "owner", "end", sqlite_where=text("timed = 0")),
     Index(
         "ix_occurrences_wake",
         "owner",
@@ -179,8 +181,81 @@ deliveries = Table(
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
     Column("sent_at", Instant),
+    Column("turn", Integer, nullable=False, server_default="1"),
+    Column("group_key", Text, nullable=False, server_default=""),
+    Column("carried_by", Integer),
     UniqueConstraint("owner", "intent_key", name="uq_deliveries"),
     Index("ix_deliveries_state", "owner", "state", "next_try_at"),
     Index("ix_deliveries_uid", "owner", "uid", "recurrence_id"),
     Index("ix_deliveries_sent", "owner", "sent_at"),
+    Index("ix_deliveries_to", "owner", "to", "sent_at"),
+    Index("ix_deliveries_group", "owner", "group_key", sqlite_where=text("group_key <> ''")),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    _owner(primary_key=True),
+    Column("address", String, primary_key=True),
+    Column("encounters", Text, nullable=False),
+    Column("met_at", Instant, nullable=False),
+    Column("account", String, nullable=False),
+    Column("calendar", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("recurrence_id", String, nullable=False),
+    Column("href", Text, nullable=False),
+    Column("last", Text),
+    Column("updated_at", Instant, nullable=False),
+    Column("wake_at", Instant),
+    Index("ix_contacts_uid", "owner", "uid", "recurrence_id"),
+    Index("ix_contacts_wake", "owner", "wake_at", sqlite_where=text("wake_at IS NOT NULL")),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    Column("match", Text, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_silences_ends", "owner", "ends_at"),
+)
+
+optouts = Table(
+    "optouts",
+    metadata,
+    _owner(primary_key=True),
+    Column("pattern", String, primary_key=True),
+    Column("comment", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+demotions = Table(
+    "demotions",
+    metadata,
+    _owner(primary_key=True),
+    Column("rule", String, primary_key=True),
+    Column("rejections", Integer, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("rule_digest", String, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    Column("account", String, nullable=False),
+    Column("calendar", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("recurrence_id", String, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("start", Instant, nullable=False),
+    Column("end", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Index("ix_history_until", "owner", "until"),
 )

@@ -81,6 +81,11 @@ OCCURRENCES = st.builds(
     etag=TEXTS,
     observed_at=INSTANTS,
     time_changed_at=INSTANTS,
+    appeared_at=INSTANTS,
+    relabelled_at=INSTANTS,
+    cancelled_at=INSTANTS,
+    removed_at=INSTANTS,
+    final=st.booleans(),
 )
 
 
@@ -153,3 +158,16 @@ def test_carry_over_dates_an_answer() -> None:
         ),
     )
     assert [who.answered_at for who in carry_over(new, old, NOW).attendees] == [NOW, NOW - day, None]
+
+
+def test_carry_over_dates_a_cancellation() -> None:
+    """Cancelled under our eyes was cancelled now; what was cancelled when first seen has no date."""
+    live, gone = meeting(), meeting(status=Status.CANCELLED)
+    day = timedelta(days=1)
+    assert carry_over(gone, live, NOW).cancelled_at == NOW
+    assert (
+        carry_over(replace(gone, title="x"), replace(gone, cancelled_at=NOW - day), NOW).cancelled_at
+        == NOW - day
+    )
+    assert carry_over(replace(gone, title="x"), gone, NOW).cancelled_at is None
+    assert carry_over(live, replace(gone, cancelled_at=NOW), NOW).cancelled_at is None

@@ -8,10 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from daemon.store import Store, deliveries
 from daemon.store.deliveries import NOTICE
+from daemon.store.schema import deliveries as deliveries_table
 from rules.delivery import Event, ForbiddenMove, State
+from rules.model import Intent
 from tests.support.meetings import BO, JO, ME, NOW
 from tests.support.stores import fresh_store, intent, span
 
@@ -193,3 +196,78 @@ def test_the_owners_retry_opens_the_step_again(store: Store) -> None:
         found = deliveries.get(conn, made)
     assert found is not None
     assert (found.state, found.until, found.cleared_at, found.error) == (State.PENDING, NOW + HOUR, NOW, "")
+
+
+def grouped(uid: str, **more: object) -> Intent:
+    """An intent of Jo's group that waits ten minutes for others."""
+    return intent(uid, **{"group": "jo's", "wait": timedelta(minutes=10)} | more)
+
+
+def test_a_group_waits_for_its_first_message(store: Store) -> None:
+    """Later ones of a group leave with the first; other groups, and what was tried already, stay apart."""
+    minute = timedelta(minutes=1)
+    with store.write() as conn:
+        first, alone = deliveries.add(conn, [grouped("a"), intent("x")], NOW)
+        (second,) = deliveries.add(conn, [grouped("b")], NOW + 4 * minute)
+        (other,) = deliveries.add(conn, [grouped("c", group="bo's", to=BO)], NOW + 4 * minute)
+        when = {one.id: one.next_try_at for one in deliveries.list_(conn)}
+        assert when == {
+            first: NOW + 10 * minute,
+            alone: NOW,
+            second: NOW + 10 * minute,
+            other: NOW + 14 * minute,
+        }
+        claimed = deliveries.claim(conn, first, "a", NOW + 11 * minute, LEASE)
+        assert claimed is not None
+        assert (claimed.group, [one.id for one in deliveries.companions(conn, claimed)]) == ("jo's", [second])
+        (late,) = deliveries.add(conn, [grouped("d")], NOW + 10 * minute)
+        assert [one.id for one in deliveries.companions(conn, claimed)] == [second, late]
+        deliveries.claim(conn, second, "a", NOW + 11 * minute, LEASE)
+        deliveries.claim(conn, late, "a", NOW + 11 * minute, LEASE)
+        (next_,) = deliveries.add(conn, [grouped("e")], NOW + 11 * minute)
+        found = deliveries.get(conn, next_)
+        assert found is not None
+        assert found.next_try_at == NOW + 21 * minute
+        single = deliveries.get(conn, alone)
+        assert single is not None
+        assert deliveries.companions(conn, single) == []
+
+
+def test_a_group_never_waits_beyond_its_step(store: Store) -> None:
+    """The wait ends just before the step does, and never lies in the past."""
+    with store.write() as conn:
+        (soon,) = deliveries.add(conn, [grouped("a", until=NOW + timedelta(minutes=5))], NOW)
+        (over,) = deliveries.add(conn, [grouped("b", group="b", until=NOW + timedelta(seconds=5))], NOW)
+        when = {one.id: one.next_try_at for one in deliveries.list_(conn)}
+    assert when == {soon: NOW + timedelta(minutes=4), over: NOW}
+
+
+def test_what_the_rules_hold_is_held(store: Store) -> None:
+    """An intent that needs the owner's word is held with the reason, whatever its neighbours are."""
+    with store.write() as conn:
+        deliveries.add(conn, [intent("a", hold="a list of 40 people"), intent("b")], NOW)
+        found = {one.key.uid: (one.state, one.error) for one in deliveries.list_(conn) if one.key}
+    assert found == {"a": (State.HELD, "a list of 40 people"), "b": (State.PENDING, "")}
+
+
+def test_turn_and_group_come_back(store: Store) -> None:
+    """A repetition is its own delivery, and knows which turn it is."""
+    with store.write() as conn:
+        deliveries.add(conn, [grouped("a"), grouped("a", turn=2)], NOW)
+        found = [one.intent for one in deliveries.list_(conn)]
+    assert [(one.turn, one.group) for one in found] == [(1, "jo's"), (2, "jo's")]
+
+
+def test_a_message_that_carried_several_counts_once(store: Store) -> None:
+    """Limits count messages, not meetings; a thread names each message once."""
+    carrier = sent(store, "a", 1)
+    carried = sent(store, "a", 1, step="move")
+    with store.write() as conn:
+        conn.execute(
+            update(deliveries_table)
+            .where(deliveries_table.c.id == carried)
+            .values(carried_by=carrier, message_id=f"<{carrier}@va.example>")
+        )
+        assert len(deliveries.sent_since(conn, NOW - 2 * HOUR)) == 1
+        assert len(deliveries.sent_to_since(conn, JO, NOW - 2 * HOUR)) == 1
+        assert deliveries.ladder(conn, intent("a").identity, JO) == (f"<{carrier}@va.example>",)

@@ -13,17 +13,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from daemon.store import StoreError, open_store
+from daemon.store import StoreError, agenda, deliveries, migrations, open_store, opening
+from daemon.store.codec import encode
+from daemon.store.engine import engine_for
 from daemon.store.lock import lock
 from daemon.store.migrate import REVISIONS
 from daemon.store.notes import note, noted
 from daemon.store.schema import metadata
-from tests.support.meetings import NOW
+from daemon.store.types import to_microseconds
+from tests.support.meetings import NOW, meeting
+from tests.support.stores import intent
 
 
 def test_new_file_is_whole_private_and_ours(tmp_path: Path) -> None:
@@ -50,6 +56,125 @@ def test_migrations_build_the_schema(tmp_path: Path) -> None:
         context = MigrationContext.configure(conn)
         assert compare_metadata(context, metadata) == []
     store.close()
+
+
+def test_an_older_file_keeps_everything(tmp_path: Path) -> None:
+    """A file of the first version is brought up to this one with all it holds, and mails nobody again."""
+    path = tmp_path / "state.db"
+    tables = first_version(path)
+    store = open_store(path, NOW)
+    with store.read() as conn:
+        for table, row in tables.items():
+            found = conn.execute(text(f"SELECT * FROM {table}")).one()._asdict()
+            assert {name: found[name] for name in row} == row
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+        (delivery,) = deliveries.list_(conn)
+        (one,) = agenda.by_uids(conn, ["kickoff"])
+    assert (delivery.turn, delivery.group, delivery.carried_by) == (1, "", None)
+    assert one.title == "Kickoff"
+    with store.write() as conn:
+        assert deliveries.add(conn, [delivery.intent], NOW) == []
+    store.close()
+
+
+def first_version(path: Path) -> dict[str, dict[str, object]]:
+    """Make a state file as the first version left it, one row in each table; the rows."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    key = intent().intent_key
+    at = to_microseconds(NOW)
+    rows: dict[str, dict[str, object]] = {
+        "accounts": {
+            "name": "acme",
+            "kind": "caldav",
+            "seen_at": at,
+            "error_kind": "",
+            "error": "",
+            "failures": 0,
+        },
+        "calendars": {
+            "id": 1,
+            "account": "acme",
+            "ref": "acme-calendar",
+            "name": "Acme",
+            "cursor": "c1",
+            "first_seen_at": at,
+            "seen_at": at,
+            "events": 1,
+            "schedules": 0,
+            "horizon_end": at,
+        },
+        "resources": {
+            "id": 1,
+            "calendar_id": 1,
+            "href": "/a.ics",
+            "etag": "1",
+            "uid": "kickoff",
+            "raw": "BEGIN:VCALENDAR",
+            "recurring": 0,
+            "broken": "",
+            "observed_at": at,
+        },
+        "occurrences": {
+            "id": 1,
+            "resource_id": 1,
+            "uid": "kickoff",
+            "recurrence_id": "",
+            "start": at,
+            "end": at,
+            "timed": 1,
+            "long": 0,
+            "title": "Kickoff",
+            "record": encode(meeting(title="Kickoff")),
+            "wake_at": at,
+        },
+        "people": {"address": "jo@acme.example", "start": at, "occurrence_id": 1},
+        "attendance": {"uid": "kickoff", "recurrence_id": "", "held": "held", "source": "you", "at": at},
+        "deliveries": {
+            "id": 7,
+            "intent_key": key,
+            "state": "sent",
+            "rule": "confirm-acme",
+            "step": "ask",
+            "do": "confirm",
+            "mode": "auto",
+            "detector": "unconfirmed",
+            "tone": "",
+            "account": "acme",
+            "calendar": "acme-calendar",
+            "uid": "kickoff",
+            "recurrence_id": "",
+            "start": to_microseconds(intent().start),
+            "to": "jo@acme.example",
+            "people": '["jo@acme.example"]',
+            "due": at,
+            "until": at,
+            "reason": "nobody answered",
+            "subject": "Kickoff",
+            "message_id": "<7@va.example>",
+            "raw": b"mail",
+            "offered": "[]",
+            "attempts": 1,
+            "next_try_at": at,
+            "error": "",
+            "lease_by": "",
+            "created_at": at,
+            "changed_at": at,
+            "sent_at": at,
+        },
+    }
+    engine = engine_for(str(path), "default", journal="DELETE")
+    with engine.begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0001")
+        opening._sign(conn, NOW, "default")
+        for table, row in rows.items():
+            names = ", ".join(f'"{name}"' for name in ("owner", *row))
+            marks = ", ".join(f":{name}" for name in ("owner", *row))
+            words = f"INSERT INTO {table} ({names}) VALUES ({marks})"
+            conn.execute(text(words), {"owner": "default", **row})
+    engine.dispose()
+    return rows
 
 
 def test_every_revision_is_known() -> None:
@@ -171,7 +296,9 @@ def test_postgresql_comes_later(url: str) -> None:
 AS_NOBODY = """
 import os, sys, tempfile
 from datetime import UTC, datetime
-from daemon.store import StoreError, open_store
+from daemon.store import StoreError, agenda, deliveries, migrations, open_store, opening
+from daemon.store.codec import encode
+from daemon.store.engine import engine_for
 from daemon.store.lock import lock
 with tempfile.TemporaryDirectory() as name:  # imports all that a stranger might not be able to read
     open_store(name + "/state.db", datetime.now(UTC)).close()
