@@ -6,17 +6,14 @@ up to a number of decompressed bytes; nothing ever goes to another host than the
 
 from __future__ import annotations
 
-import contextvars
 import ipaddress
 import socket
 import ssl
-import time
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -29,13 +26,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable
+from connectors.deadline import guard, guard_tls, over, remaining, within
 
 USER_AGENT = "rebookd/0.1"
 READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
 _CHUNK = 64 * 1024
 _DAY = 86400.0
-
-_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,66 +50,14 @@ class _Unreachable(Retryable):
     """The connection itself failed: worth a second try within the call."""
 
 
-@contextmanager
-def _within(seconds: float) -> Iterator[None]:
-    token = _deadline.set(time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-def _remaining() -> float:
-    """Seconds left for this call. Raises TimeoutError when there are none."""
-    left = _deadline.get() - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("the time for this request is over")
-    return left
-
-
-class _DeadlineSocket(socket.socket):
-    """A socket whose every wait ends at the call's deadline, however slowly bytes trickle in."""
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_remaining())
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(_remaining())
-        return super().sendall(*args, **kwargs)
-
-
-class _DeadlineTlsSocket(ssl.SSLSocket):
-    """The same under TLS."""
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_remaining())
-        return super().recv_into(*args, **kwargs)
-
-    def send(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_remaining())
-        return super().send(*args, **kwargs)
-
-    def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(_remaining())
-        super().do_handshake(block)
-
-
-def _guard(plain: socket.socket) -> socket.socket:
-    timeout = plain.gettimeout()
-    guarded = _DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
-    guarded.settimeout(timeout)
-    return guarded
-
-
 class _PlainConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return _guard(super()._new_conn())
+        return guard(super()._new_conn())
 
 
 class _TlsConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
-        return _guard(super()._new_conn())
+        return guard(super()._new_conn())
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -132,13 +76,12 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().__init__(pool_connections=2, pool_maxsize=2)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        context = ssl.create_default_context()
-        context.sslsocket_class = _DeadlineTlsSocket
+        context = guard_tls(ssl.create_default_context())
         super().init_poolmanager(*args, ssl_context=context, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
 
     def send(self, request: requests.PreparedRequest, *_: Any, **kwargs: Any) -> requests.Response:
-        left = _remaining()
+        left = remaining()
         kwargs |= {"stream": True, "timeout": (min(left, self._limits.connect_seconds), left)}
         response = super().send(request, **kwargs)
         try:
@@ -229,7 +172,7 @@ class GuardedSession:
         method = method.upper()
         body = data.encode() if isinstance(data, str) else data
         tries = self.limits.tries if method in READS else 1
-        with _within(self.limits.seconds):
+        with within(self.limits.seconds):
             for attempt in stamina.retry_context(
                 on=_worth_another,
                 attempts=tries,
@@ -241,6 +184,16 @@ class GuardedSession:
                 with attempt:
                     return self._follow(method, url, body, dict(headers or {}))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def post(self, url: str, body: IO[bytes], headers: Mapping[str, str]) -> requests.Response:
+        """The answer to one POST, whatever its status: no second try, no redirect, no old connection.
+
+        ``body`` is first read once the server has all else. Raises as :meth:`request` does where no
+        answer could be read.
+        """
+        with within(self.limits.seconds):
+            self._check(url)
+            return self._send("POST", url, body, {**headers, "Connection": "close"})
 
     def close(self) -> None:
         """Let go of connections."""
@@ -258,7 +211,9 @@ class GuardedSession:
             url = self._target(url, response.headers["Location"])
         raise ConnectorError(f"{_host(url)} keeps redirecting; check the url in the configuration.")
 
-    def _send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> requests.Response:
+    def _send(
+        self, method: str, url: str, body: bytes | IO[bytes] | None, headers: dict[str, str]
+    ) -> requests.Response:
         host = _host(url)
         late = f"{host} did not answer within {self.limits.seconds:g} seconds."
         try:
@@ -266,13 +221,13 @@ class GuardedSession:
         except requests.exceptions.SSLError as error:
             raise ConnectorError(f"The certificate of {host} is not trusted: {_why(error)}.") from error
         except (requests.exceptions.ConnectTimeout, requests.exceptions.ConnectionError) as error:
-            if _over():
+            if over():
                 raise Retryable(late) from error
             raise _Unreachable(f"{host} cannot be reached: {_why(error)}.") from error
         except (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout) as error:
             raise Retryable(late) from error
         except (OSError, urllib3.exceptions.HTTPError, zlib.error) as error:
-            if _over():
+            if over():
                 raise Retryable(late) from error
             raise _Unreachable(f"{host} broke off in the middle of its answer.") from error
         except (ValueError, requests.exceptions.RequestException) as error:
@@ -342,11 +297,7 @@ def _raise_for(response: requests.Response) -> None:
 
 
 def _worth_another(error: Exception) -> bool:
-    return isinstance(error, _Unreachable) and not _over()
-
-
-def _over() -> bool:
-    return _deadline.get() <= time.monotonic()
+    return isinstance(error, _Unreachable) and not over()
 
 
 def _why(error: BaseException) -> str:
