@@ -28,6 +28,18 @@ def label_of(occurrence: Occurrence, marks: Marks) -> tuple[Held, str] | None:
     return None
 
 
+def is_away(occurrence: Occurrence, marks: Marks) -> bool:
+    """Whether an event says, by its title's beginning or a category, that I am out of office."""
+    if not marks.away:
+        return False
+    title = occurrence.title.strip().casefold()
+    words = [label.casefold() for label in marks.away]
+    named = {*words, *(word.strip("[]") for word in words)}
+    return title.startswith(tuple(words)) or any(
+        category.strip().casefold() in named for category in occurrence.categories
+    )
+
+
 def attendance_of(
     identity: Identity, copies: tuple[Occurrence, ...], snapshot: Snapshot
 ) -> Attendance | None:

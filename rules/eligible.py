@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rules.model import Because, Occurrence, PartStat, Timing
 from rules.people import my_answer, organized_by_me, required_people
+from rules.policy import Cancelled, Detector, Unconfirmed
 from rules.view import View
 
 _HELD_BACK = {
@@ -13,11 +14,12 @@ _HELD_BACK = {
 }
 
 
-def eligibility(occurrence: Occurrence, view: View, *, unanswered_by_me: bool = False) -> tuple[Because, ...]:
-    """The predicates of eligibility, in order, up to the first that fails.
+def eligibility(occurrence: Occurrence, view: View, when: Detector) -> tuple[Because, ...]:
+    """The predicates of eligibility for one question, in order, up to the first that fails.
 
     Timed, not cancelled, organised or accepted by me, with a required human attendee who is not me.
-    ``unanswered_by_me`` asks instead for somebody else's invitation that I have not answered.
+    What I have not answered is asked of somebody else's invitation that I have not answered, and a
+    cancellation of a meeting that was not mine.
     """
     owner = view.owner
     seen = occurrence.observed_at
@@ -30,18 +32,21 @@ def eligibility(occurrence: Occurrence, view: View, *, unanswered_by_me: bool = 
     timed = occurrence.timing is Timing.TIMED
     if not look("timed", timed, "DTSTART", _HELD_BACK.get(occurrence.timing, occurrence.tzid)):
         return tuple(looked)
-    if not look("not cancelled", not view.is_cancelled(occurrence), "STATUS", occurrence.status.value):
+    mine = organized_by_me(occurrence, owner)
+    cancelled = view.is_cancelled(occurrence)
+    if isinstance(when, Cancelled):
+        if not look("cancelled", cancelled, "STATUS", occurrence.status.value):
+            return tuple(looked)
+        if not look("organised by somebody else", not mine, "ORGANIZER", occurrence.organizer or "(none)"):
+            return tuple(looked)
+    elif not look("not cancelled", not cancelled, "STATUS", occurrence.status.value):
         return tuple(looked)
     answer = my_answer(occurrence, owner)
-    if unanswered_by_me:
-        waiting = not organized_by_me(occurrence, owner) and answer is PartStat.NEEDS_ACTION
+    if isinstance(when, Unconfirmed) and when.by == "me":
+        waiting = not mine and answer is PartStat.NEEDS_ACTION
         look("I have not answered", waiting, "PARTSTAT", answer.value if answer else "not invited")
         return tuple(looked)
-    value = (
-        "organised by me"
-        if organized_by_me(occurrence, owner)
-        else (answer.value if answer else "not invited")
-    )
+    value = "organised by me" if mine else (answer.value if answer else "not invited")
     if not look("organised or accepted by me", answer is PartStat.ACCEPTED, "ORGANIZER, PARTSTAT", value):
         return tuple(looked)
     people = required_people(occurrence, owner)

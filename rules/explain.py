@@ -13,7 +13,10 @@ from rules.view import View
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTrace:
-    """One step for one recipient: when it is open (UTC), where it stands, and why."""
+    """One turn of a step for one recipient: when it is open (UTC), where it stands, and why.
+
+    ``mode`` is how far it may go by itself, ``hold`` why it needs the owner's word all the same.
+    """
 
     step: str
     do: str
@@ -22,6 +25,9 @@ class StepTrace:
     until: datetime
     stage: str
     why: str
+    turn: int
+    mode: str
+    hold: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,9 @@ def _trace(look: Look) -> RuleTrace:
                 until=one.until,
                 stage=one.stage.value,
                 why=one.why,
+                turn=one.turn,
+                mode=one.mode.value,
+                hold=one.hold,
             )
             for one in look.steps
         ),

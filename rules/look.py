@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
 
+from rules.caution import caution
 from rules.detectors import DETECTORS
 from rules.eligible import eligibility
-from rules.fields import Moment
-from rules.hours import WorkingHours, quiet_until
-from rules.matching import predicates
-from rules.model import Address, Because, Intent, Occurrence
-from rules.policy import TELLS_ME, Mode, Policy, Rule, Step, Unconfirmed
+from rules.hours import quiet_until
+from rules.matching import predicates, tester
+from rules.model import Account, Address, Because, Intent, Occurrence
+from rules.policy import TELLS_ME, TO_OTHERS, Do, Mode, Policy, Rule, Silence, Step
+from rules.steps import Timed, timed
 from rules.verdict import Verdict
 from rules.view import View
 
-LATE = timedelta(days=1)
-"""How long a step after the meeting stays open when the rule names no ``until``."""
+GROUP_WAIT = timedelta(minutes=10)
+"""How long the first message of a group waits for others when its rule does not say."""
 
 
 class Outcome(StrEnum):
@@ -49,15 +49,22 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepLook:
-    """One step for one recipient. ``again`` is when a withheld step may act (UTC; None = never)."""
+    """One turn of a step for one recipient.
+
+    ``again`` is when a withheld step may act (UTC; None = never), ``mode`` how far it may go by itself,
+    ``hold`` why it needs the owner's word first.
+    """
 
     step: Step
+    turn: int
     to: Address
     due: datetime
     until: datetime
     stage: Stage
+    mode: Mode
     why: str = ""
     again: datetime | None = None
+    hold: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +85,6 @@ class Look:
         return min(self.wake, default=None)
 
 
-class Timed(NamedTuple):
-    """A step with the instants (UTC) at which it opens and lapses."""
-
-    step: Step
-    due: datetime
-    until: datetime
-
-
 class Examiner:
     """Holds the rules of a policy against the occurrences of a view at the view's instant."""
 
@@ -93,11 +92,16 @@ class Examiner:
         self.policy = policy
         self.view = view
         self._rules = {rule.name: rule for rule in policy.rules}
-        self._predicates = {rule.name: predicates(rule.match, view) for rule in policy.rules}
+        home = view.owner.zone
+        self._predicates = {
+            rule.name: predicates(rule.match, view, rule.time_zone or home) for rule in policy.rules
+        }
+        self._tests = {name: tester(asked) for name, asked in self._predicates.items()}
+        self._silenced = [(one, tester(predicates(one.match, view, home))) for one in policy.silences]
 
     def matches(self, rule: Rule, occurrence: Occurrence) -> bool:
         """Whether the rule looks at this occurrence at all."""
-        return all(one.holds(occurrence) for one in self._predicates[rule.name])
+        return self._tests[rule.name](occurrence)
 
     def look(self, rule: Rule, occurrence: Occurrence, *, now: datetime | None = None) -> Look:
         """Everything about one rule and one occurrence, now or, if nothing changes, at a later ``now``."""
@@ -105,8 +109,7 @@ class Examiner:
         matched = tuple(one.look(occurrence) for one in self._predicates[rule.name])
         if not all(one.holds for one in matched):
             return Look(rule=rule, occurrence=occurrence, outcome=Outcome.NOT_MATCHED, because=matched)
-        asked_of_me = isinstance(rule.when, Unconfirmed) and rule.when.by == "me"
-        eligible = eligibility(occurrence, self.view, unanswered_by_me=asked_of_me)
+        eligible = eligibility(occurrence, self.view, rule.when)
         because = (*matched, *eligible)
         if not all(one.holds for one in eligible):
             return Look(rule=rule, occurrence=occurrence, outcome=Outcome.NOT_ELIGIBLE, because=because)
@@ -137,7 +140,7 @@ class Examiner:
             rule=look.rule.name,
             step=step.step.step,
             do=step.step.do.value,
-            mode=look.rule.mode.value,
+            mode=step.mode.value,
             key=look.occurrence.key,
             start=look.occurrence.start,
             to=step.to,
@@ -148,7 +151,27 @@ class Examiner:
             detector=look.rule.when.word,
             tone=look.verdict.tone,
             template=step.step.template,
+            turn=step.turn,
+            group=self._group(look, look.verdict, step),
+            wait=_wait(look.rule),
+            hold=step.hold,
         )
+
+    def _group(self, look: Look, verdict: Verdict, step: StepLook) -> str:
+        """What this message may share with others: rule, step, person and client; empty for nothing.
+
+        Nothing of one client ever shares a message with anything of another.
+        """
+        if step.step.do in {Do.MARK, Do.WEBHOOK}:
+            return ""
+        together = verdict.cluster if step.step.do in TO_OTHERS else ""
+        if look.rule.group_by is None and not together:
+            return ""
+        account = self.view.account(look.occurrence)
+        wall = account.client or account.name
+        about = verdict.people if step.step.do in TELLS_ME else ()
+        shared = "" if look.rule.group_by else together
+        return "\x1f".join((look.rule.name, step.step.step, step.to, wall, *about, shared))
 
     def _inhibitor(self, rule: Rule, occurrence: Occurrence, now: datetime) -> str | None:
         """The first rule of ``inhibited_by`` that holds for any copy of this meeting."""
@@ -157,7 +180,7 @@ class Examiner:
             for copy in self.view.copies(occurrence.identity):
                 if not self.matches(other, copy):
                     continue
-                if not all(one.holds for one in eligibility(copy, self.view)):
+                if not all(one.holds for one in eligibility(copy, self.view, other.when)):
                     continue
                 if DETECTORS[type(other.when)](copy, other.when, self.view, now).holds:
                     return name
@@ -166,45 +189,104 @@ class Examiner:
     def _steps(
         self, rule: Rule, occurrence: Occurrence, verdict: Verdict, now: datetime
     ) -> Iterator[StepLook]:
-        """Each step for each of its recipients, in the order of the rule."""
-        hours = self.view.owner.hours
-        timed = [Timed(step, *window(step, occurrence, hours)) for step in rule.then]
-        since = max((at for at in (verdict.since, self.view.touched(occurrence)) if at), default=None)
-        for one in timed:
-            to_owner = one.step.do in TELLS_ME
-            overtaken = not to_owner and any(
-                other.step.do not in TELLS_ME and one.due < other.due <= now for other in timed
+        """Each turn of each step for each of its recipients, in the order of the rule."""
+        turns = timed(rule, occurrence, self.view.owner.hours)
+        touched = self.view.touched(occurrence)
+        since = max((at for at in (verdict.since, touched) if at), default=None)
+        for one in turns:
+            overtaken = one.step.do in TO_OTHERS and any(
+                other.step.do in TO_OTHERS and one.due < other.due <= now for other in turns
             )
-            for to in self.view.owner.addresses[:1] if to_owner else verdict.people:
-                stage, why, again = self._stage(rule, occurrence, one, to, now)
-                if stage is Stage.OPEN and self._is_old_news(occurrence, one.due, since):
-                    stage, why = Stage.WITHHELD, "it was already due when its calendar was first read"
-                if stage in {Stage.OPEN, Stage.WITHHELD} and overtaken:
-                    stage, why, again = Stage.OVERTAKEN, "a later step of this rule is open", None
-                yield StepLook(
-                    step=one.step, to=to, due=one.due, until=one.until, stage=stage, why=why, again=again
-                )
+            for to in self._recipients(one.step, verdict):
+                yield self._step(rule, occurrence, one, to, now=now, overtaken=overtaken, since=since)
+
+    def _recipients(self, step: Step, verdict: Verdict) -> tuple[Address, ...]:
+        if step.do in TO_OTHERS:
+            return verdict.people
+        if step.do is Do.WEBHOOK:
+            return (Address(step.webhook or ""),)
+        return self.view.owner.addresses[:1]
+
+    def _step(
+        self,
+        rule: Rule,
+        occurrence: Occurrence,
+        one: Timed,
+        to: Address,
+        *,
+        now: datetime,
+        overtaken: bool,
+        since: datetime | None,
+    ) -> StepLook:
+        """Where one turn stands for one recipient, why, and when it may act if it is withheld."""
+        mode = self._mode(rule, occurrence, one.step)
+        stage, why, again = self._stage(rule, occurrence, one, to, now=now, mode=mode)
+        if stage is Stage.OPEN and self._is_old_news(occurrence, one.first, since):
+            stage, why = Stage.WITHHELD, "it was already due when its calendar was first read"
+        if stage in {Stage.OPEN, Stage.WITHHELD} and overtaken:
+            stage, why, again = Stage.OVERTAKEN, "a later step of this rule is open", None
+        return StepLook(
+            step=one.step,
+            turn=one.turn,
+            to=to,
+            due=one.due,
+            until=one.until,
+            stage=stage,
+            mode=mode,
+            why=why,
+            again=again,
+            hold=caution(to, occurrence) if one.step.do in TO_OTHERS else "",
+        )
+
+    def _mode(self, rule: Rule, occurrence: Occurrence, step: Step) -> Mode:
+        """How far the step may go by itself: the least of what rule, demotion and account allow.
+
+        What only tells the owner needs nobody's approval.
+        """
+        allowed = [rule.mode, self.policy.demoted.get(rule.name, Mode.AUTO)]
+        if step.do not in TELLS_ME:
+            allowed.append(Mode(self.view.account(occurrence).mode))
+        least = min(allowed, key=list(Mode).index)
+        return Mode.AUTO if step.do in TELLS_ME and least is not Mode.OBSERVE else least
 
     def _stage(
-        self, rule: Rule, occurrence: Occurrence, timed: Timed, to: Address, now: datetime
+        self, rule: Rule, occurrence: Occurrence, one: Timed, to: Address, *, now: datetime, mode: Mode
     ) -> tuple[Stage, str, datetime | None]:
-        """Where a step stands for one recipient, why, and when a withheld one may act."""
-        key = Intent.key_of(rule.name, timed.step.step, occurrence.identity, occurrence.start, to)
+        key = Intent.key_of(
+            rule.name, one.step.step, occurrence.identity, occurrence.start, to, turn=one.turn
+        )
         done = self.view.snapshot.done.get(key)
         if done is not None:
             return Stage.DONE, f"{done.state} {self.view.said(done.at)}", None
-        if now < timed.due:
-            return Stage.AHEAD, "", timed.due
-        if now >= timed.until:
+        if now < one.due:
+            return Stage.AHEAD, "", one.due
+        if now >= one.until:
             return Stage.PASSED, "its time passed", None
-        if rule.mode is Mode.OBSERVE:
+        if mode is Mode.OBSERVE:
             return Stage.WITHHELD, "mode is observe", None
         account = self.view.account(occurrence)
         if self.view.is_blind(occurrence):
             seen = self.view.seen_at(occurrence)
             since = f"since {self.view.said(seen)}" if seen else "yet"
             return Stage.WITHHELD, f"{account.name} has not been seen {since}", None
-        return self._quiet(timed.until, now)
+        if one.step.do in TO_OTHERS and any(pattern.matches(to) for pattern in self.policy.optouts):
+            return Stage.WITHHELD, f"{to} asked not to be written to", None
+        silence = self._silence(rule, occurrence)
+        if silence is not None and silence.until > now:
+            comment = f" ({silence.comment})" if silence.comment else ""
+            why = f"silence {silence.id}{comment} until {self.view.said(silence.until)}"
+            return Stage.WITHHELD, why, silence.until
+        return self._quiet(account, one, now)
+
+    def _silence(self, rule: Rule, occurrence: Occurrence) -> Silence | None:
+        """The silence that lasts longest of those that fit."""
+        fitting = [
+            one
+            for one, test in self._silenced
+            if (one.match.rule is None or any(pattern.matches(rule.name) for pattern in one.match.rule))
+            and test(occurrence)
+        ]
+        return max(fitting, key=lambda one: one.until, default=None)
 
     def _is_old_news(self, occurrence: Occurrence, due: datetime, since: datetime | None) -> bool:
         """Whether a step was already open, for the same reason, when its calendar was first read (P9)."""
@@ -213,19 +295,41 @@ class Examiner:
         first = self.view.first_seen_at(occurrence)
         return first is None or max(due, since or due) < first
 
-    def _quiet(self, until: datetime, now: datetime) -> tuple[Stage, str, datetime | None]:
+    def _quiet(self, account: Account, one: Timed, now: datetime) -> tuple[Stage, str, datetime | None]:
         quiet = self.policy.guard.quiet_hours
-        ends = quiet_until(quiet.start, quiet.end, self.view.owner.zone, now) if quiet else None
-        if ends is None:
+        if quiet is None or one.step.do in {Do.MARK, Do.WEBHOOK}:
             return Stage.OPEN, "", None
-        if ends >= until:
-            return Stage.WITHHELD, f"quiet hours outlast it, so it lapses at {self.view.said(until)}", None
+        zones = {self.view.owner.zone}
+        if one.step.do in TO_OTHERS and account.time_zone:
+            zones.add(account.time_zone)
+        ends = now
+        while ends < one.until:
+            later = [quiet_until(quiet.start, quiet.end, zone, ends) for zone in sorted(zones)]
+            still = max((at for at in later if at is not None), default=None)
+            if still is None:
+                break
+            ends = still
+        if ends == now:
+            return Stage.OPEN, "", None
+        if ends >= one.until:
+            return (
+                Stage.WITHHELD,
+                f"quiet hours outlast it, so it lapses at {self.view.said(one.until)}",
+                None,
+            )
         return Stage.WITHHELD, f"quiet hours until {self.view.said(ends)}", ends
 
     def _wake(self, rule: Rule, occurrence: Occurrence, verdict: Verdict) -> set[datetime]:
         """Every instant at which time alone may change the answer."""
-        hours = self.view.owner.hours
-        return {*verdict.wake, *(at for step in rule.then for at in window(step, occurrence, hours))}
+        turns = timed(rule, occurrence, self.view.owner.hours)
+        return {*verdict.wake, *(at for one in turns for at in (one.due, one.until))}
+
+
+def _wait(rule: Rule) -> timedelta:
+    """How long the first message of a group waits for others."""
+    if rule.group_by is None:
+        return timedelta(0)
+    return rule.group_wait.delta if rule.group_wait is not None else GROUP_WAIT
 
 
 def _outcome(verdict: Verdict, inhibitor: str | None) -> Outcome:
@@ -234,24 +338,3 @@ def _outcome(verdict: Verdict, inhibitor: str | None) -> Outcome:
     if not verdict.holds:
         return Outcome.NO
     return Outcome.INHIBITED if inhibitor else Outcome.HOLDS
-
-
-def window(step: Step, occurrence: Occurrence, hours: WorkingHours) -> tuple[datetime, datetime]:
-    """When the step opens and when it lapses (UTC, half-open).
-
-    Without ``until`` a step before the start lapses at the start, any other a day after it opened.
-    """
-    due = instant(step.at, occurrence, hours)
-    if step.until is not None:
-        return due, instant(step.until, occurrence, hours)
-    if due < occurrence.start_utc:
-        return due, occurrence.start_utc
-    return due, due + LATE
-
-
-def instant(moment: Moment, occurrence: Occurrence, hours: WorkingHours) -> datetime:
-    """The instant (UTC) a moment such as ``48h before start`` names for this occurrence."""
-    anchor = occurrence.start_utc if moment.anchor == "start" else occurrence.end_utc
-    if moment.span.business_days:
-        return hours.shift(anchor, moment.span.business_days if moment.after else -moment.span.business_days)
-    return anchor + moment.span.delta if moment.after else anchor - moment.span.delta

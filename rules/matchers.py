@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -78,16 +78,24 @@ class TextMatch(Strict):
         said = [f"{name} {', '.join(map(str, each))}" for name, each in parts if each]
         return " and ".join([*said, *([f"not {self.not_}"] if self.not_ else [])])
 
-    def matches(self, text: str) -> bool:
-        """Whether ``text`` fits."""
-        folded = text.casefold()
-        if self.contains and not any(word.casefold() in folded for word in self.contains):
-            return False
-        if self.any_of and folded.strip() not in {word.casefold().strip() for word in self.any_of}:
-            return False
-        if self.glob and not any(pattern.matches(text) for pattern in self.glob):
-            return False
-        return self.not_ is None or not self.not_.matches(text)
+    def tester(self) -> Callable[[str], bool]:
+        """What says whether a text fits, made once for many texts."""
+        words = tuple(word.casefold() for word in self.contains)
+        whole = frozenset(text.casefold().strip() for text in self.any_of)
+        globs = tuple(pattern.matches for pattern in self.glob)
+        not_ = self.not_.tester() if self.not_ is not None else None
+
+        def fits(text: str) -> bool:
+            folded = text.casefold()
+            if words and not any(word in folded for word in words):
+                return False
+            if whole and folded.strip() not in whole:
+                return False
+            if globs and not any(glob(text) for glob in globs):
+                return False
+            return not_ is None or not not_(text)
+
+        return fits
 
 
 TextQuestion = Annotated[TextMatch, _TEXT]

@@ -437,10 +437,20 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """What a meeting that is over adds to the history with one of its people."""
+
+    address: Address
+    encounter: Encounter
+    occurrence: Occurrence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What should happen.
 
     ``wake_at`` says, for each subject, when its answer can next change (UTC; None = never).
+    ``noted`` is what subjects that are over add to the history with their people.
     """
 
     now: datetime
@@ -449,3 +459,4 @@ class Plan:
     upcoming: tuple[Upcoming, ...] = ()
     withheld: tuple[Withheld, ...] = ()
     wake_at: dict[OccurrenceKey, datetime | None] = field(default_factory=dict)
+    noted: tuple[Noted, ...] = ()

@@ -52,12 +52,12 @@ def required_people(occurrence: Occurrence, owner: Owner) -> tuple[Attendee, ...
     return tuple(person for address, person in people.items() if address not in owner.addresses)
 
 
-def is_stale_yes(attendee: Attendee, occurrence: Occurrence) -> bool:
-    """Whether the attendee said yes to a time the meeting no longer has (RFC 6638 section 3.2.8)."""
+def is_stale(attendee: Attendee, occurrence: Occurrence) -> bool:
+    """Whether the attendee said yes or no to a time the meeting no longer has (RFC 6638 section 3.2.8)."""
     moved = occurrence.time_changed_at
     if (
         moved is None
-        or attendee.partstat is not PartStat.ACCEPTED
+        or attendee.partstat not in {PartStat.ACCEPTED, PartStat.DECLINED}
         or attendee.address == occurrence.organizer
     ):
         return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
 
+from rules.contacts import encounters
 from rules.look import Examiner, Look, Outcome, Stage, StepLook
-from rules.model import Finding, Intent, Occurrence, OccurrenceKey, Plan, Snapshot, Upcoming, Withheld
+from rules.model import Finding, Intent, Noted, Occurrence, OccurrenceKey, Plan, Snapshot, Upcoming, Withheld
 from rules.policy import Policy, Rule
 from rules.view import View
 
@@ -19,44 +21,63 @@ def evaluate(snapshot: Snapshot, policy: Policy, now: datetime, *, foresee: bool
     """
     view = View(snapshot, now)
     examiner = Examiner(policy, view)
-    intents: dict[str, Intent] = {}
-    findings: list[Finding] = []
-    upcoming: dict[str, Upcoming] = {}
-    withheld: dict[str, Withheld] = {}
-    wake_at: dict[OccurrenceKey, datetime | None] = {}
+    found = _Found()
     for occurrence in view.subjects:
         wakes: list[datetime] = []
         for rule in policy.rules:
             if not examiner.matches(rule, occurrence):
                 continue
             look = examiner.look(rule, occurrence)
-            if look.wake_at is not None:
-                wakes.append(look.wake_at)
+            wakes += look.wake[:1]
             for key, one in _ahead(examiner, rule, occurrence, look) if foresee else ():
-                upcoming.setdefault(key, one)
-            if look.outcome is not Outcome.HOLDS:
-                continue
-            findings.append(_finding(look))
-            for step in look.steps:
+                found.upcoming.setdefault(key, one)
+            if look.outcome is Outcome.HOLDS:
+                found.take(examiner, look)
+        found.noted += encounters(view, occurrence)
+        if occurrence.end_utc > now and view.people(occurrence):
+            wakes.append(occurrence.end_utc)  # what it came to goes into the history with its people
+        found.wake_at[occurrence.key] = min(wakes, default=None)
+    return found.plan(now)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found so far, by intent key where one message stands for several copies."""
+
+    intents: dict[str, Intent] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    upcoming: dict[str, Upcoming] = field(default_factory=dict)
+    withheld: dict[str, Withheld] = field(default_factory=dict)
+    wake_at: dict[OccurrenceKey, datetime | None] = field(default_factory=dict)
+    noted: list[Noted] = field(default_factory=list)
+
+    def take(self, examiner: Examiner, look: Look) -> None:
+        """Take in a rule that holds."""
+        self.findings.append(_finding(look))
+        for step in look.steps:
+            if step.stage is Stage.OPEN:
                 intent = examiner.intent(look, step)
-                if step.stage is Stage.OPEN:
-                    intents.setdefault(intent.intent_key, intent)
-                elif step.stage is Stage.WITHHELD:
-                    withheld.setdefault(intent.intent_key, _withheld(look, step))
-        wake_at[occurrence.key] = min(wakes, default=None)
-    return Plan(
-        now=now,
-        intents=tuple(sorted(intents.values(), key=lambda one: (one.due, one.intent_key))),
-        findings=tuple(sorted(findings, key=lambda one: (one.key, one.rule))),
-        upcoming=tuple(
-            sorted(
-                (one for key, one in upcoming.items() if key not in intents),
-                key=lambda one: (one.at, one.rule, one.step, one.key, one.to),
-            )
-        ),
-        withheld=tuple(one for key, one in sorted(withheld.items()) if key not in intents),
-        wake_at=wake_at,
-    )
+                self.intents.setdefault(intent.intent_key, intent)
+            elif step.stage is Stage.WITHHELD:
+                key = examiner.intent(look, step).intent_key
+                self.withheld.setdefault(key, _withheld(look, step))
+
+    def plan(self, now: datetime) -> Plan:
+        """All of it, in a fixed order."""
+        return Plan(
+            now=now,
+            intents=tuple(sorted(self.intents.values(), key=lambda one: (one.due, one.intent_key))),
+            findings=tuple(sorted(self.findings, key=lambda one: (one.key, one.rule))),
+            upcoming=tuple(
+                sorted(
+                    (one for key, one in self.upcoming.items() if key not in self.intents),
+                    key=lambda one: (one.at, one.rule, one.step, one.key, one.to),
+                )
+            ),
+            withheld=tuple(one for key, one in sorted(self.withheld.items()) if key not in self.intents),
+            wake_at=self.wake_at,
+            noted=tuple(self.noted),
+        )
 
 
 def _ahead(examiner: Examiner, rule: Rule, occurrence: Occurrence, look: Look) -> list[tuple[str, Upcoming]]:

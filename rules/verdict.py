@@ -15,7 +15,8 @@ class Verdict:
 
     ``reason`` is one sentence for the owner. ``wake`` are the instants (UTC) at which the answer may
     change by time alone. ``tone`` tells the mail how sure we are. ``since`` is the last thing seen to
-    happen (UTC) without which the answer would be another; None when nothing was.
+    happen (UTC) without which the answer would be another; None when nothing was. Findings of one
+    ``cluster`` hang together: whoever is written to about them gets one message.
     """
 
     holds: bool | None
@@ -25,6 +26,7 @@ class Verdict:
     tone: str = ""
     wake: tuple[datetime, ...] = ()
     since: datetime | None = None
+    cluster: str = ""
 
 
 class Looking:
@@ -58,6 +60,7 @@ class Looking:
         tone: str = "",
         wake: Iterable[datetime | None] = (),
         since: Iterable[datetime | None] = (),
+        cluster: str = "",
     ) -> Verdict:
         """The verdict with everything noted so far."""
         return Verdict(
@@ -68,4 +71,5 @@ class Looking:
             tone=tone,
             wake=tuple(at for at in wake if at is not None),
             since=max((at for at in since if at is not None), default=None),
+            cluster=cluster,
         )

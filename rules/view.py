@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
-from rules.attendance import attendance_of
+from rules.attendance import attendance_of, is_away
 from rules.hours import zone
 from rules.knots import Knot, knots
 from rules.model import (
@@ -15,6 +15,7 @@ from rules.model import (
     Address,
     Attendance,
     Identity,
+    Interval,
     Occurrence,
     Owner,
     PartStat,
@@ -32,12 +33,15 @@ class View:
         self.snapshot = snapshot
         self.now = now
         self.owner: Owner = snapshot.owner
+        self._knots: dict[timedelta, dict[Identity, Knot]] = {}
         copies: dict[Identity, dict[object, Occurrence]] = defaultdict(dict)
         for one in (*snapshot.context, *snapshot.subjects):
             copies[one.identity][one.key] = one
         self._copies: dict[Identity, tuple[Occurrence, ...]] = {}
         for identity, found in copies.items():
-            group = tuple(sorted(found.values(), key=lambda one: one.key))
+            # What vanished from one calendar and still lies in another has not vanished.
+            there = [one for one in found.values() if one.removed_at is None] or list(found.values())
+            group = tuple(sorted(there, key=lambda one: one.key))
             if len(group) > 1:
                 group = tuple(reconciled(one, group) for one in group)
             self._copies[identity] = group
@@ -72,10 +76,33 @@ class View:
         for group in self._copies.values():
             yield group[0]
 
+    def knots(self, travel: timedelta) -> dict[Identity, Knot]:
+        """The knot of clashing meetings each meeting that takes my time belongs to.
+
+        Meetings at different places clash when there is less than ``travel`` between them.
+        """
+        if travel not in self._knots:
+            self._knots[travel] = knots((one for one in self.meetings() if self.blocks(one)), travel)
+        return self._knots[travel]
+
     @cached_property
-    def knots(self) -> dict[Identity, Knot]:
-        """The knot of overlapping meetings each meeting that takes my time belongs to."""
-        return knots(one for one in self.meetings() if self.blocks(one))
+    def away(self) -> tuple[tuple[Interval, Occurrence], ...]:
+        """When I am out of office, in order of time, each with the event that says so."""
+        found = [
+            (Interval(one.start_utc, one.end_utc), one)
+            for one in self.meetings()
+            if is_away(one, self.owner.marks) and not self.is_cancelled(one)
+        ]
+        return tuple(sorted(found, key=lambda pair: (pair[0].start, pair[0].end, pair[1].key)))
+
+    @cached_property
+    def with_person(self) -> dict[Address, tuple[Occurrence, ...]]:
+        """The meetings each person is needed in, one copy each, in order of time."""
+        found: dict[Address, list[Occurrence]] = defaultdict(list)
+        for one in sorted(self.meetings(), key=lambda one: (one.start_utc, one.key)):
+            for address in self.people(one):
+                found[address].append(one)
+        return {address: tuple(some) for address, some in found.items()}
 
     def attendance(self, occurrence: Occurrence) -> Attendance | None:
         """What is known about the meeting having taken place; None when nothing."""
@@ -99,6 +126,14 @@ class View:
         mine = [one.answered_at for one in occurrence.attendees if one.address in self.owner.addresses]
         seen = (occurrence.appeared_at, occurrence.time_changed_at, *mine)
         return max((at for at in seen if at is not None), default=None)
+
+    @cached_property
+    def blind_account(self) -> str | None:
+        """An account that cannot be seen, if any: about a person in any calendar, nothing is certain then."""
+        for name, account in sorted(self.snapshot.accounts.items()):
+            if account.seen_at is None or self.now - account.seen_at >= account.stale_after:
+                return name
+        return None
 
     def is_blind(self, occurrence: Occurrence) -> bool:
         """Whether its calendar has not been read for so long that nothing may be concluded."""
@@ -126,14 +161,25 @@ class View:
         return frozenset(one.address for one in required_people(occurrence, self.owner))
 
     def replacement(self, occurrence: Occurrence, since: datetime) -> Occurrence | None:
-        """A later meeting with the same people, created or moved at ``since`` or after; None without one."""
+        """Another meeting with the same people, created or moved at ``since`` or after; None without one.
+
+        It starts after ``since``, and I have not declined it.
+        """
         wanted = self.people(occurrence)
-        for other in self.meetings():
-            if other.identity == occurrence.identity or other.start_utc <= occurrence.start_utc:
+        if not wanted:
+            return None
+        for other in min((self.with_person.get(one, ()) for one in wanted), key=len):
+            if other.identity == occurrence.identity or other.start_utc < since:
                 continue
             touched = max((at for at in (other.created, other.time_changed_at) if at), default=None)
-            if touched is None or touched < since or not self.blocks(other):
+            if touched is None or touched < since or not self.stands(other):
                 continue
-            if wanted and wanted <= self.people(other):
+            if wanted <= self.people(other):
                 return other
         return None
+
+    def stands(self, occurrence: Occurrence) -> bool:
+        """Whether it is to take place as far as I am concerned: timed, not cancelled, not declined by me."""
+        if occurrence.timing is not Timing.TIMED or self.is_cancelled(occurrence):
+            return False
+        return my_answer(occurrence, self.owner) is not PartStat.DECLINED

@@ -6,9 +6,9 @@ and so on; only what does not fit has to move.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from rules.knots import Knot, knots
+from rules.knots import NO_TRAVEL, Knot, knots
 from rules.model import Occurrence
 from rules.people import organized_by_me
 from rules.policy import Conflict, Keep
@@ -24,11 +24,11 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
         return looking.verdict(False)
     if not looking.at("takes my time", view.blocks(occurrence), "TRANSP, PARTSTAT", _takes(occurrence)):
         return looking.verdict(False, wake=(start,))
-    knot = _knot(occurrence, view)
+    travel = when.travel.delta if when.travel else NO_TRAVEL
+    knot = _knot(occurrence, view, travel)
     others = len(knot.meetings) - 1
-    if not looking.at(
-        "overlaps another meeting of mine", others > 0, "DTSTART, DTEND", f"{others} overlapping"
-    ):
+    near = "overlaps or adjoins" if travel else "overlaps"
+    if not looking.at(f"{near} another meeting of mine", others > 0, "DTSTART, DTEND", f"{others} found"):
         return looking.verdict(False, wake=(start,))
     settled = knot.settled(when.keep, lambda one: _rank(one, when.keep, view))
     rivals = settled.get(occurrence.identity, ())
@@ -42,12 +42,15 @@ def judge(occurrence: Occurrence, when: Conflict, view: View, now: datetime) -> 
         return looking.verdict(None, f"the clash lies in {value}", wake=(start,))
     shown = f"{rival.title or 'a meeting'} in {rival.key.calendar.account} at {view.said(rival.start)}"
     looking.at("ranks lower", True, "keep", shown, rival.observed_at)
+    overlap = rival.start_utc < occurrence.end_utc and start < rival.end_utc
+    clash = "overlaps" if overlap else f"leaves less than {when.travel} to get from or to"
     return looking.verdict(
         True,
-        f"overlaps {shown}, which is kept",
+        f"{clash} {shown}, which is kept",
         people=sorted(view.people(occurrence)),
         wake=(start, *(other.end_utc for other in rivals if other.end_utc > now)),
         since=(view.touched(rival),),
+        cluster=knot.name,
     )
 
 
@@ -55,13 +58,13 @@ def _takes(occurrence: Occurrence) -> str:
     return "transparent" if occurrence.transparent else "opaque"
 
 
-def _knot(occurrence: Occurrence, view: View) -> Knot:
-    """Every blocking meeting that overlaps this one, directly or through others; one copy each."""
+def _knot(occurrence: Occurrence, view: View, travel: timedelta) -> Knot:
+    """Every blocking meeting that clashes with this one, directly or through others; one copy each."""
     if view.copies(occurrence.identity)[0] is occurrence:
-        return view.knots[occurrence.identity]
+        return view.knots(travel)[occurrence.identity]
     # Another copy than the one that stands for the meeting; it may show another time.
     others = (one for one in view.meetings() if one.identity != occurrence.identity and view.blocks(one))
-    return knots([occurrence, *others])[occurrence.identity]
+    return knots([occurrence, *others], travel)[occurrence.identity]
 
 
 def _rank(occurrence: Occurrence, keep: tuple[Keep, ...], view: View) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rules.model import Attendee, Occurrence, PartStat
-from rules.people import is_stale_yes, required_people
+from rules.people import is_stale, required_people
 from rules.policy import Unconfirmed
 from rules.verdict import Looking, Verdict
 from rules.view import View
@@ -30,8 +30,8 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
         return looking.verdict(None, "answers in this account are not trusted", wake=(start,))
     waiting: list[Attendee] = []
     for person in required_people(occurrence, view.owner):
-        stale = is_stale_yes(person, occurrence)
-        value = "ACCEPTED, before the time last changed" if stale else person.partstat.value
+        stale = is_stale(person, occurrence)
+        value = f"{person.partstat.value}, before the time last changed" if stale else person.partstat.value
         undecided = person.partstat is PartStat.TENTATIVE and when.tentative == "counts"
         open_ = stale or undecided or person.partstat is PartStat.NEEDS_ACTION
         if looking.at(f"{person.address} has yet to say yes", open_, "PARTSTAT", value, person.answered_at):
