@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -10,35 +10,31 @@ import structlog
 from sqlalchemy import Connection
 
 from daemon.config.settings import Settings
-from daemon.store import agenda, attendance, calendars, deliveries
+from daemon.standing import in_force
+from daemon.store import agenda, attendance, calendars, contacts, deliveries
 from daemon.store.engine import Store
+from daemon.surroundings import Gatherer
 from rules.delivery import State
 from rules.hours import WorkingHours
 from rules.model import (
     Account,
+    Address,
     CalendarSeen,
     Intent,
-    Interval,
+    Met,
     Occurrence,
     OccurrenceKey,
     Plan,
     Snapshot,
 )
-from rules.people import required_people
 from rules.plan import evaluate
-from rules.policy import Conflict, Missed, Mode, Policy
+from rules.policy import Mode, Policy
 
 log = structlog.get_logger()
 
 BATCH = 500
 PUSHED = timedelta(hours=1)
 """How far an occurrence that makes the decision fail is pushed ahead, so that it cannot spin."""
-
-KNOT_ROUNDS = 4
-"""How often the search for overlapping meetings widens to those that overlap what it found."""
-
-MOST_OVERLAPS = 5000
-"""More overlapping meetings than this are not looked at."""
 
 _HELD = {Mode.APPROVE: "waits for your approval", Mode.DRAFT: "a draft: it leaves when you approve it"}
 
@@ -58,35 +54,61 @@ class Decider:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        detectors = {type(rule.when) for rule in settings.policy.rules}
-        self._needs_overlaps = Conflict in detectors
-        self._needs_people = Missed in detectors
-
-    @property
-    def policy(self) -> Policy:
-        """The rules it decides by."""
-        return self._settings.policy
+        self._gatherer = Gatherer(settings.policy, settings.owner)
 
     @property
     def hours(self) -> WorkingHours:
         """The owner's working hours, in which business days are counted."""
         return self._settings.owner.hours
 
+    def policy(self, conn: Connection, now: datetime) -> Policy:
+        """The rules with what the owner has said since: silences, opt-outs, demotions."""
+        return in_force(conn, self._settings.policy, now)
+
     def tick(self, now: datetime, *, stopping: Callable[[], bool] = lambda: False) -> Decided:
         """Judge everything due at ``now`` (UTC), batch by batch, and store what should be sent."""
         decided = Decided()
         while not stopping():
             with self._store.read() as conn:
-                due = agenda.due(conn, now, BATCH)
+                due = self._due(conn, now)
                 if not due:
                     break
                 seen = self.snapshot(conn, due, now)
-            plan = self._evaluate(seen, now, decided)
+                policy = self.policy(conn, now)
+            plan = self._evaluate(seen, policy, now, decided)
             with self._store.write() as conn:
                 self._put(conn, plan, now)
             decided.judged += len(due)
             decided.planned += plan.intents
         return decided
+
+    def _due(self, conn: Connection, now: datetime) -> list[Occurrence]:
+        """The meetings to look at: those whose time has come, and those last held with people in question."""
+        due = agenda.due(conn, now, BATCH)
+        if not self._gatherer.asks_of_contacts:
+            return due
+        return [*due, *self.last_held(conn, now, BATCH, besides={one.key for one in due})]
+
+    def last_held(
+        self, conn: Connection, until: datetime, most: int, besides: Collection[OccurrenceKey] = ()
+    ) -> list[Occurrence]:
+        """The meetings last held with people who want to be looked at by ``until`` (UTC).
+
+        As the calendar shows them, or as they are remembered where it no longer does.
+        """
+        if not self._gatherer.asks_of_contacts:
+            return []
+        lasts = {one.last.key: one.last for one in contacts.due(conn, until, most) if one.last is not None}
+        wanted = {key: one for key, one in lasts.items() if key not in besides}
+        return list((wanted | agenda.get(conn, wanted)).values())
+
+    def find(self, conn: Connection, key: OccurrenceKey, to: Address) -> Occurrence | None:
+        """A meeting in its calendar, or the one last held with somebody, as it is remembered."""
+        found = agenda.get(conn, [key]).get(key)
+        if found is not None:
+            return found
+        remembered = [one.last for one in contacts.of(conn, [to]).values()]
+        return next((one for one in remembered if one is not None and one.key == key), None)
 
     def _put(self, conn: Connection, plan: Plan, now: datetime) -> None:
         auto = [one for one in plan.intents if one.mode == Mode.AUTO]
@@ -95,17 +117,21 @@ class Decider:
             waiting = [one for one in plan.intents if one.mode == mode]
             deliveries.add(conn, waiting, now, state=State.HELD, error=why)
         agenda.set_wake(conn, plan.wake_at)
+        contacts.set_wake(conn, plan.wake_at)
+        for noted in plan.noted:
+            last = noted.occurrence if noted.encounter.met is Met.HELD else None
+            contacts.note(conn, noted.address, noted.encounter, last, now)
 
-    def _evaluate(self, seen: Snapshot, now: datetime, decided: Decided) -> Plan:
+    def _evaluate(self, seen: Snapshot, policy: Policy, now: datetime, decided: Decided) -> Plan:
         """The plan; an occurrence that makes it fail is left out and pushed ahead."""
         try:
-            return evaluate(seen, self.policy, now, foresee=False)
+            return evaluate(seen, policy, now, foresee=False)
         except Exception:
             log.exception("a decision failed, judging one by one")
         plan = Plan(now=now)
         for one in seen.subjects:
             try:
-                found = evaluate(replace(seen, subjects=(one,)), self.policy, now, foresee=False)
+                found = evaluate(replace(seen, subjects=(one,)), policy, now, foresee=False)
             except Exception as error:
                 log.exception("one occurrence cannot be judged", uid=one.key.uid)
                 decided.failed.append((one.key, str(error)))
@@ -115,16 +141,8 @@ class Decider:
 
     def snapshot(self, conn: Connection, subjects: Sequence[Occurrence], now: datetime) -> Snapshot:
         """The subjects with everything their detectors look at."""
-        context = {one.key: one for one in agenda.copies(conn, [one.key for one in subjects])}
-        if self._needs_overlaps:
-            for one in self._knots(conn, [one for one in subjects if one.end_utc > now]):
-                context[one.key] = one
-        if self._needs_people:
-            for one in self._later_meetings(conn, [one for one in subjects if one.end_utc <= now]):
-                context[one.key] = one
-        for one in subjects:
-            context.pop(one.key, None)
-        return self.frame(conn, subjects, tuple(context.values()))
+        around = self._gatherer.gather(conn, subjects, now)
+        return replace(self.frame(conn, subjects, around.meetings), contacts=around.contacts)
 
     def frame(
         self, conn: Connection, subjects: Iterable[Occurrence], context: tuple[Occurrence, ...] = ()
@@ -157,30 +175,6 @@ class Decider:
             },
         )
 
-    def _knots(self, conn: Connection, subjects: list[Occurrence]) -> list[Occurrence]:
-        """Every meeting that overlaps one of these, directly or through others."""
-        found: dict[OccurrenceKey, Occurrence] = {}
-        asked: set[Interval] = set()
-        spans = _merged(Interval(one.start_utc, one.end_utc) for one in subjects)
-        for _ in range(KNOT_ROUNDS):
-            wider = [span for span in spans if span not in asked]
-            if not wider:
-                break
-            asked.update(wider)
-            for span in wider:
-                for one in agenda.overlapping(conn, span.start, span.end, MOST_OVERLAPS):
-                    found.setdefault(one.key, one)
-            spans = _merged(Interval(one.start_utc, one.end_utc) for one in (*subjects, *found.values()))
-        return list(found.values())
-
-    def _later_meetings(self, conn: Connection, subjects: list[Occurrence]) -> list[Occurrence]:
-        """Meetings with the people of these that start later."""
-        people = {person.address for one in subjects for person in required_people(one, self._settings.owner)}
-        if not people:
-            return []
-        since = min(one.start_utc for one in subjects)
-        return agenda.with_people(conn, sorted(people), since)
-
 
 def _joined(plan: Plan, other: Plan) -> Plan:
     return replace(
@@ -188,15 +182,5 @@ def _joined(plan: Plan, other: Plan) -> Plan:
         intents=(*plan.intents, *other.intents),
         findings=(*plan.findings, *other.findings),
         wake_at=plan.wake_at | other.wake_at,
+        noted=(*plan.noted, *other.noted),
     )
-
-
-def _merged(spans: Iterable[Interval]) -> list[Interval]:
-    """The same time in as few intervals as possible."""
-    merged: list[Interval] = []
-    for span in sorted(spans, key=lambda one: (one.start, one.end)):
-        if merged and span.start <= merged[-1].end:
-            merged[-1] = Interval(merged[-1].start, max(merged[-1].end, span.end))
-        else:
-            merged.append(span)
-    return merged

@@ -19,6 +19,9 @@ from rules.policy import Mode
 
 Written = Mail | Rejected
 
+MOST_CONTACTS = 1000
+"""Of how many people it is looked whether they have gone quiet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
@@ -49,17 +52,20 @@ def foresee(office: Office, at: datetime | None = None, progress: Progress | Non
     span = horizon.window(then)
     with office.store.read() as conn:
         subjects = agenda.between(conn, span.start, span.end)
+        known = {one.key for one in subjects}
+        subjects += office.decider.last_held(conn, span.end, MOST_CONTACTS, besides=known)
+        policy = office.decider.policy(conn, then)
         seen = office.decider.snapshot(conn, subjects, then)
         waiting = [*deliveries.list_(conn, State.PENDING), *deliveries.list_(conn, State.RETRYING)]
     if at is not None:
         seen = _as_seen_at(seen, then)
-    plan = evaluate(seen, office.decider.policy, then)
+    plan = evaluate(seen, policy, then)
     queued = [one.intent for one in waiting if one.key is not None and one.due <= then < one.until]
-    auto = [one for one in plan.intents if one.mode == Mode.AUTO]
+    auto = [one for one in plan.intents if one.mode == Mode.AUTO and not one.hold]
     return Foresight(
         now=then,
         intents=tuple(sorted([*queued, *auto], key=lambda one: (one.due, one.intent_key))),
-        held=tuple(one for one in plan.intents if one.mode != Mode.AUTO),
+        held=tuple(one for one in plan.intents if one.mode != Mode.AUTO or one.hold),
         upcoming=plan.upcoming,
         withheld=plan.withheld,
         troubles=tuple(troubles),

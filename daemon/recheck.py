@@ -13,13 +13,14 @@ from daemon import horizon
 from daemon.clock import Clock
 from daemon.decide import Decider
 from daemon.outbox import Decision
-from daemon.store import agenda, calendars
+from daemon.store import calendars
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.delivery import State
-from rules.look import window
 from rules.model import CalendarRef, Occurrence, OccurrenceKey, Plan, Snapshot
 from rules.plan import evaluate
+from rules.policy import Policy
+from rules.steps import timed
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ class Recheck:
         if delivery.key is None or delivery.do == NOTICE:
             return Decision.go()
         with self._store.read() as conn:
-            subject = agenda.get(conn, [delivery.key]).get(delivery.key)
+            subject = self._decider.find(conn, delivery.key, delivery.to)
             if subject is None:
                 return Decision.drop(State.SUPERSEDED, "the meeting is gone")
             related = self._decider.snapshot(conn, [subject], self._clock.now()).context
@@ -65,12 +66,13 @@ class Recheck:
         if now >= delivery.until:
             return Decision.drop(State.LAPSED, "its time passed")
         with self._store.read() as conn:
-            subject = agenda.get(conn, [key]).get(key)
+            subject = self._decider.find(conn, key, delivery.to)
             if subject is None:
                 return Decision.drop(State.SUPERSEDED, "this occurrence is gone")
             seen = _without(self._decider.snapshot(conn, [subject], now), gone)
+            policy = self._decider.policy(conn, now)
         seen.done.pop(delivery.intent_key, None)
-        plan = evaluate(seen, self._decider.policy, now)
+        plan = evaluate(seen, policy, now)
         if any(one.intent_key == delivery.intent_key for one in plan.intents):
             return Decision.go()
         for held in plan.withheld:
@@ -78,22 +80,21 @@ class Recheck:
                 return Decision.later(held.until or now + WAIT, held.why)
         if delivery.start is not None and subject.start_utc != delivery.start:
             return Decision.drop(State.SUPERSEDED, "the meeting was moved")
-        if self._is_wanted_late(delivery, subject, plan):
+        if self._is_wanted_late(delivery, subject, plan, policy):
             return Decision.go()
         return Decision.drop(State.SUPERSEDED, "the meeting no longer calls for it")
 
-    def _is_wanted_late(self, delivery: Delivery, subject: Occurrence, plan: Plan) -> bool:
+    def _is_wanted_late(self, delivery: Delivery, subject: Occurrence, plan: Plan, policy: Policy) -> bool:
         """Whether the owner asked for it after its step had passed, and its rule still holds."""
-        step = next(
-            (
-                step
-                for rule in self._decider.policy.rules
-                for step in rule.then
-                if (rule.name, step.step) == (delivery.rule, delivery.step)
-            ),
-            None,
-        )
-        if step is None or delivery.until <= window(step, subject, self._decider.hours)[1]:
+        rule = next((rule for rule in policy.rules if rule.name == delivery.rule), None)
+        if rule is None:
+            return False
+        turns = [
+            one
+            for one in timed(rule, subject, self._decider.hours)
+            if (one.step.step, one.turn) == (delivery.step, delivery.turn)
+        ]
+        if not turns or delivery.until <= turns[0].until:
             return False
         return any(one.rule == delivery.rule and one.key == delivery.key for one in plan.findings)
 
@@ -111,8 +112,11 @@ class Recheck:
     def _refresh(self, occurrence: Occurrence) -> bool:
         """Read one meeting again and take in what changed; whether it is still there.
 
-        What is gone is left for the next poll to remove: one answer is too little to forget it.
+        What is gone is left for the next poll to remove: one answer is too little to forget it. What is only
+        remembered cannot be read again.
         """
+        if not occurrence.href:
+            return True
         ref, now = occurrence.key.calendar, self._clock.now()
         found = self._connect(ref.account).read(ref, occurrence.href, horizon.window(now))
         if found is None:

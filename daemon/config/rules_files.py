@@ -128,8 +128,8 @@ def _strangers(data: Any, known: Known) -> Iterator[Fault]:
     """Accounts and clients that rules name and the configuration does not have."""
     for index, rule in enumerate(_raw_rules(data)):
         when = rule.get("when")
-        for wrong in _strangers_of_match(rule.get("match"), known):
-            yield wrong.under("rules", index, "match")
+        for stranger in _strangers_of_match(rule.get("match"), known):
+            yield stranger.under("rules", index, "match")
         options = when.get("conflict") if isinstance(when, dict) else None
         for entry, text in enumerate(_texts(options.get("keep")) if isinstance(options, dict) else ()):
             kind, _, name = (part.strip() for part in text.partition(":"))
@@ -147,8 +147,8 @@ def _strangers_of_match(match: object, known: Known, depth: int = 0) -> Iterator
     for key in ("any", "all", "not"):
         inner = match.get(key)
         for entry, one in enumerate(inner if isinstance(inner, list) else [inner]):
-            for wrong in _strangers_of_match(one, known, depth + 1):
-                yield wrong.under(key, entry)
+            for stranger in _strangers_of_match(one, known, depth + 1):
+                yield stranger.under(key, entry)
 
 
 def load_policy(path: Path) -> Policy:

@@ -24,6 +24,9 @@ FEWEST_HELD = 3
 FEWEST_SIGNALS = 2
 """Fewer unanswered signals are no silence."""
 
+LOOK_AGAIN = timedelta(days=1)
+"""How soon a long silence that is not yet a finding is looked at again."""
+
 TIMES_USUAL = 2
 """How many times the usual gap a silence must last."""
 
@@ -56,6 +59,8 @@ def judge(occurrence: Occurrence, when: Silent, view: View, now: datetime) -> Ve
         wake += [due, *(one.end_utc for one in ahead)]
         if _is_quiet(contact, ahead, asked) and now >= due:
             quiet[person.address] = due
+        elif now >= due:
+            wake.append(now + LOOK_AGAIN)  # one more message of ours may tip the scales
     wake = [at for at in wake if at > now]
     if quiet and view.blind_account is not None:
         looking.at("every calendar can be seen", None, "account", f"{view.blind_account} cannot be seen")
