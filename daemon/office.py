@@ -101,6 +101,7 @@ class Office:
             self.clock,
             kind=wiring.kind(configured),
             stale_after=configured.seen(account).stale_after,
+            mine=self.settings.owner.addresses,
         )
         report = poller.poll(progress)
         with self.store.write() as conn:

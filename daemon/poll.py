@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ from daemon.store import agenda, calendars
 from daemon.store.calendars import CalendarRow
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
-from rules.model import CalendarRef, Interval
+from rules.model import Address, CalendarRef, Interval
 
 log = structlog.get_logger()
 
@@ -79,7 +79,10 @@ class PollReport:
 
 
 class Poller:
-    """Polls one account into the store. Lives on that account's thread, as its connector does."""
+    """Polls one account into the store. Lives on that account's thread, as its connector does.
+
+    ``mine`` are the owner's addresses: what they accepted and then vanishes may have been cancelled.
+    """
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ class Poller:
         *,
         kind: str,
         stale_after: timedelta,
+        mine: Collection[Address] = (),
     ) -> None:
         self.account = account
         self._store = store
@@ -97,6 +101,7 @@ class Poller:
         self._clock = clock
         self._kind = kind
         self._stale_after = stale_after
+        self._mine = mine
 
     def poll(self, progress: Progress | None = None) -> PollReport:
         """Read what changed. Raises StoreError, and nothing for whatever the server did."""
@@ -188,7 +193,7 @@ class Poller:
                 raise Retryable(f"{info.name}: the server refused even a full read ({again})") from again
         self._doubt(info, changes, etags)
         with self._store.write() as conn:
-            applied = calendars.apply(conn, info, changes, now, span.end)
+            applied = calendars.apply(conn, info, changes, now, span.end, mine=self._mine)
             self._wake_if_blind(conn, [row] if row else [], now)
         report.changed += len(applied.changed_keys)
         report.removed += len(applied.removed_keys)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select, update
 
-from daemon.store import waking
+from daemon.store import contacts, waking
 from daemon.store.changes import calendar_is
 from daemon.store.engine import owner_of
 from daemon.store.rows import chosen, chosen_of, chunks, fetch, fetch_in, named
@@ -69,8 +69,9 @@ def wake_account(conn: Connection, account: str, now: datetime) -> None:
 
 
 def wake_all(conn: Connection, now: datetime) -> None:
-    """Look again at everything that is ahead or ended lately, as after a change of the rules."""
+    """Look again at all that is ahead or ended lately, and at everybody, as after a change of the rules."""
     waking.wake_everything(conn, now)
+    contacts.wake_all(conn, now)
 
 
 def overlapping(conn: Connection, start: datetime, end: datetime, limit: int) -> list[Occurrence]:

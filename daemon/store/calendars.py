@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 from sqlalchemy.dialects.sqlite import insert
 
 from connectors.base import Cursor, Resource
+from daemon.store import graveyard, history
 from daemon.store.changes import Applied, apply, calendar_is, reread, roll
 from daemon.store.engine import owner_of
 from daemon.store.schema import accounts as account_table
@@ -172,10 +173,15 @@ def resource(conn: Connection, ref: CalendarRef, href: str) -> Resource | None:
 
 
 def forget_calendar(conn: Connection, ref: CalendarRef) -> None:
-    """Drop a calendar that is no longer configured, with everything in it; everything else wakes."""
+    """Drop a calendar that is no longer configured, with everything in it; everything else wakes.
+
+    Its past stays in the history, as true until it was last seen.
+    """
     row = conn.execute(select(calendar_table.c.id, calendar_table.c.seen_at).where(calendar_is(conn, ref)))
     found = row.one_or_none()
     if found is not None:
+        within = select(resource_table.c.id).where(resource_table.c.calendar_id == found.id)
+        history.keep_stored(conn, occurrence_table.c.resource_id.in_(within), found.seen_at)
         conn.execute(delete(calendar_table).where(calendar_table.c.id == found.id))
         wake_everything(conn, found.seen_at)
 
@@ -199,7 +205,7 @@ def accept_shrink(conn: Connection, account: str) -> list[CalendarRef]:
 
 def _in_calendar(conn: Connection, ref: CalendarRef) -> ColumnElement[bool]:
     chosen = select(calendar_table.c.id).where(calendar_is(conn, ref)).scalar_subquery()
-    return resource_table.c.calendar_id == chosen
+    return (resource_table.c.calendar_id == chosen) & graveyard.LIVE
 
 
 def _resource(row: object) -> Resource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -14,7 +14,7 @@ from connectors.base import CalendarInfo, Capabilities, ChangeSet, Cursor, Resou
 from daemon.store import Store, open_store
 from daemon.store.calendars import Applied, apply
 from rules.model import Address, CalendarRef, Intent, Interval, Occurrence
-from tests.support.meetings import JO, NOW, meeting
+from tests.support.meetings import JO, ME, NOW, meeting
 
 HORIZON = NOW + timedelta(days=120)
 ACME = CalendarRef(account="acme", id="acme-calendar")
@@ -56,6 +56,7 @@ def put(
     removed: Iterable[str] = (),
     kept: Iterable[str] = (),
     full: bool = False,
+    mine: Collection[Address] = (ME,),
 ) -> Applied:
     """Take in one poll's result."""
     changes = ChangeSet(
@@ -66,7 +67,7 @@ def put(
         full=full,
     )
     with store.write() as conn:
-        return apply(conn, info(ref), changes, now, HORIZON)
+        return apply(conn, info(ref), changes, now, HORIZON, mine=mine)
 
 
 def intent(uid: str = "kickoff", *, to: Address = JO, step: str = "ask", **more: Any) -> Intent:
