@@ -68,8 +68,8 @@ def expire(conn: Connection, id_: int, now: datetime) -> bool:
 
 def _select(conn: Connection, *where: ColumnElement[bool]) -> list[StoredSilence]:
     c = silences.c
-    query = select(silences).where(c.owner == owner_of(conn), *where).order_by(c.id)
-    return [
+    query = select(silences).where(c.owner == owner_of(conn), *where)
+    found = [
         StoredSilence(
             id=row.id,
             match=json.loads(row.match),
@@ -80,3 +80,4 @@ def _select(conn: Connection, *where: ColumnElement[bool]) -> list[StoredSilence
         )
         for row in conn.execute(query)
     ]
+    return sorted(found, key=lambda one: one.id)

@@ -14,8 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
-from daemon.store import Store, agenda, attendance, deliveries
-from rules.model import Attendance, Held, Identity, PartStat, Status, Timing
+from daemon.store import (
+    Store,
+    agenda,
+    attendance,
+    contacts,
+    deliveries,
+    history,
+    silences,
+)
+from daemon.store.deliveries import Delivery
+from rules.model import Attendance, Encounter, Held, Identity, Met, PartStat, Status, Timing
 from tests.support.meetings import BO, JO, NOW, meeting
 from tests.support.stores import ACME, OWN, fresh_store, intent, put, resource
 
@@ -163,6 +172,22 @@ def test_a_naive_time_is_never_stored(store: Store) -> None:
         agenda.due(conn, naive, 1)
 
 
+ENCOUNTER = Encounter(identity=Identity(uid="a"), at=NOW, met=Met.HELD)
+
+
+def a_grouped_one(conn: Connection) -> Delivery:
+    """A delivery that is in a group."""
+    (made,) = deliveries.add(conn, [intent("a", group="g")], NOW)
+    found = deliveries.get(conn, made)
+    assert found is not None
+    return found
+
+
+def a_contact(conn: Connection) -> bool:
+    """Make Jo a contact."""
+    return contacts.note(conn, JO, ENCOUNTER, meeting("a"), NOW)
+
+
 ASKED: dict[str, Callable[[Connection], Any]] = {
     "due": lambda conn: agenda.due(conn, NOW, 100),
     "next wake": agenda.next_wake,
@@ -185,6 +210,18 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "add": lambda conn: deliveries.add(conn, [intent("a")], NOW),
     "sent": lambda conn: deliveries.sent_since(conn, NOW),
     "sent to": lambda conn: deliveries.sent_to_since(conn, JO, NOW),
+    "add to a group": lambda conn: deliveries.add(conn, [intent("a", group="g")], NOW),
+    "companions": lambda conn: deliveries.companions(conn, a_grouped_one(conn)),
+    "contacts": lambda conn: contacts.of(conn, [JO, BO]),
+    "contacts due": lambda conn: contacts.due(conn, NOW, 100),
+    "contacts' next wake": contacts.next_wake,
+    "set contacts' wake": lambda conn: contacts.set_wake(conn, {meeting("a").key: NOW}),
+    "wake people": lambda conn: contacts.wake(conn, [JO, BO], NOW),
+    "note": lambda conn: contacts.note(conn, JO, ENCOUNTER, meeting("a"), NOW),
+    "written": lambda conn: contacts.of(conn, [JO]) if a_contact(conn) else None,
+    "silences": lambda conn: silences.active(conn, NOW),
+    "versions": lambda conn: list(history.versions(conn, NOW)),
+    "prune": lambda conn: history.prune(conn, NOW),
 }
 
 
@@ -194,7 +231,7 @@ def test_a_ticks_questions_walk_an_index(store: Store, ask: Callable[[Connection
     plans: list[str] = []
 
     def explain(conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             values = parameters[0] if parameters and isinstance(parameters, list) else parameters
             found = conn.connection.dbapi_connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
             plans.extend(row[3] for row in found)
