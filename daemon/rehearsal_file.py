@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from rules.faults import Fault, Faults, Strict, fault, shown
-from rules.fields import OneOrMany, Span, Text
+from daemon.config.holiday_calendar import HolidayCode
+from rules.faults import Fault, Faults, Strict, fault, not_one_of, shown
+from rules.fields import MailAddress, OneOrMany, Pattern, Span, Text, span
 from rules.fields import address as read_address
-from rules.model import Address, PartStat
+from rules.match import SilenceMatch
+from rules.model import Address, Held, PartStat
+from rules.policy import Mode, Policy
+from rules.timetable import WeeklyHours, Zone
 
 _SIGN = re.compile(r"^([+-]?)\s*(.+)$")
 
@@ -66,12 +70,6 @@ def _clock(value: object) -> datetime:
     return _instant(value)
 
 
-def _addresses(value: object) -> tuple[Address, ...]:
-    if not isinstance(value, list):
-        raise fault(f"a list of addresses is expected here, not {shown(value)}", "write [me@example.net]")
-    return tuple(read_address(one) for one in value)
-
-
 def _answers(value: object) -> dict[Address, PartStat]:
     if not isinstance(value, dict):
         raise fault(f"addresses with their answers are expected here, not {shown(value)}")
@@ -92,7 +90,6 @@ def _answers(value: object) -> dict[Address, PartStat]:
 
 Clock = Annotated[datetime, BeforeValidator(_clock)]
 Answers = Annotated[dict[Address, PartStat], BeforeValidator(_answers)]
-Zone = Annotated[str, Field(examples=["Europe/Lisbon"])]
 
 
 class Given(Strict):
@@ -110,16 +107,18 @@ class Given(Strict):
     """Where it is."""
     starts: Offset
     """When it starts."""
-    lasts: Span = Span(delta=timedelta(minutes=30), text="30m")
+    time_zone: Zone | None = None
+    """The time zone it is written in; without it, mine."""
+    lasts: Span = span("30m")
     """How long it is."""
-    organizer: str | None = None
+    organizer: MailAddress | None = None
     """Who organises; nobody on a calendar that is mine means me."""
     attendees: Answers = Field(default_factory=dict)
     """Each attendee's answer."""
-    optional: Annotated[tuple[str, ...], OneOrMany()] = ()
+    optional: Annotated[tuple[MailAddress, ...], OneOrMany()] = ()
     """Which of the attendees are optional."""
-    created: Offset = Offset(delta=timedelta(days=-7), text="-7d")
-    """When it was made."""
+    created: Offset | None = None
+    """When it was made; without it, a week before the clock, or when it appears."""
     categories: Annotated[tuple[str, ...], OneOrMany()] = ()
     """Its categories, such as a mark of mine."""
     all_day: bool = False
@@ -136,6 +135,13 @@ class Given(Strict):
     """It belongs to a series."""
     recurrence_id: str | None = None
     """Which one of its series it is."""
+    final: bool = False
+    """It is the last of its series."""
+
+    @property
+    def name(self) -> str:
+        """What a moment may call it: its UID, or UID/RECURRENCE-ID for one of a series."""
+        return self.uid if self.recurrence_id is None else f"{self.uid}/{self.recurrence_id}"
 
 
 class Moved(Strict):
@@ -150,6 +156,26 @@ class Moved(Strict):
 Mark = Literal["held", "missed", "missed-by-me"]
 
 
+class SilenceGiven(Strict):
+    """A silence that I put over some messages."""
+
+    match: Annotated[SilenceMatch, WithJsonSchema({"type": "object"})] = Field(examples=[{"client": "Acme"}])
+    """Which messages: what a rule's `match:` may ask, and `rule:`."""
+    for_: Span = Field(alias="for", examples=["3d"])
+    """How long."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        faults = []
+        if not self.match.model_fields_set:
+            faults.append(Fault("nothing is named here", "write it like match: {client: Acme}", ("match",)))
+        if self.for_.business_days or not self.for_:
+            faults.append(Fault("a silence lasts hours or days", "write it like 3d", ("for",)))
+        if faults:
+            raise Faults(faults)
+        return self
+
+
 class Expected(Strict):
     """A message that must leave; only what is written is compared."""
 
@@ -157,12 +183,14 @@ class Expected(Strict):
     """The rule that asks for it."""
     step: str
     """The step of that rule."""
-    to: Annotated[Address, BeforeValidator(read_address)] | None = None
+    to: MailAddress | None = None
     """Whom it goes to."""
     do: str | None = None
     """What the step does."""
     uid: str | None = None
     """The meeting it is about."""
+    held: bool | None = None
+    """Whether it waits for my word before it leaves, as a draft or for approval."""
 
 
 class Moment(Strict):
@@ -182,6 +210,12 @@ class Moment(Strict):
     """UIDs of meetings that vanish."""
     mark: dict[str, Mark] = Field(default_factory=dict)
     """What the owner says became of a meeting, by UID."""
+    attendance: dict[str, Held] = Field(default_factory=dict)
+    """What a record of attendance says of a meeting, by UID."""
+    silence: Annotated[tuple[SilenceGiven, ...], OneOrMany()] = ()
+    """Messages I hold back for a while."""
+    optout: Annotated[tuple[Pattern, ...], OneOrMany()] = ()
+    """Addresses that ask not to be written to; * stands for any text."""
     blind: Annotated[tuple[str, ...], OneOrMany()] = ()
     """Accounts that can no longer be read."""
     see: Annotated[tuple[str, ...], OneOrMany()] = ()
@@ -195,8 +229,12 @@ class AccountGiven(Strict):
 
     client: str | None = None
     """The client the account belongs to."""
+    time_zone: Zone | None = None
+    """Where its people are; their quiet hours count too."""
     rsvp: Literal["trusted", "untrusted"] = "trusted"
     """Whether answers in this account are to be believed."""
+    mode: Mode = Mode.AUTO
+    """How far rules may go by themselves for this account."""
 
 
 class RuleTest(Strict):
@@ -206,10 +244,14 @@ class RuleTest(Strict):
     """What the story shows."""
     clock: Clock
     """When it starts; offsets count from here."""
-    me: Annotated[tuple[Address, ...], BeforeValidator(_addresses), Field(min_length=1)]
-    """Every address that is me."""
+    me: Annotated[tuple[MailAddress, ...], OneOrMany(), Field(min_length=1, examples=[["dana@example.net"]])]
+    """Every address that is me; the first is where I am told things."""
     time_zone: Zone = "UTC"
     """My time zone."""
+    working_hours: WeeklyHours | None = None
+    """When I work; without it, Monday to Friday 09:00-17:00."""
+    holidays: HolidayCode | None = None
+    """Whose public holidays I keep: a country, or a country and its part."""
     accounts: dict[str, AccountGiven] = Field(default_factory=dict)
     """What is known of accounts, by name."""
     given: tuple[Given, ...] = ()
@@ -220,36 +262,46 @@ class RuleTest(Strict):
     @model_validator(mode="after")
     def _sense(self) -> Self:
         faults: list[Fault] = []
-        known = {one.uid for one in self.given}
+        names = _Names(set(self.accounts))
+        names.learn(self.given)
         last: datetime | None = None
         for index, moment in enumerate(self.timeline):
             at = moment.at.after(self.clock)
             if last is not None and at < last:
-                faults.append(
-                    Fault(
-                        "time runs forward: this is before the moment above it", "", ("timeline", index, "at")
-                    )
-                )
+                wrong = "time runs forward: this is before the moment above it"
+                faults.append(Fault(wrong, "", ("timeline", index, "at")))
             last = at
-            known |= {one.uid for one in moment.add}
-            faults += [
-                Fault(
-                    f"no meeting is called '{uid}'",
-                    f"meetings are {', '.join(sorted(known))}",
-                    ("timeline", index, key),
-                )
-                for key, uids in _named(moment)
-                for uid in uids
-                if uid not in known
-            ]
+            names.learn(moment.add)
+            faults += [each.under("timeline", index) for each in names.unknown(moment)]
         if faults:
             raise Faults(faults)
         return self
 
 
-def _named(moment: Moment) -> list[tuple[str, Any]]:
-    keys = ("answer", "move", "cancel", "remove", "mark")
-    return [(key, getattr(moment, key)) for key in keys]
+class _Names:
+    """The meetings and accounts a story has spoken of so far."""
+
+    def __init__(self, accounts: set[str]) -> None:
+        self._accounts = accounts
+        self._meetings: set[str] = set()
+
+    def learn(self, given: tuple[Given, ...]) -> None:
+        for one in given:
+            self._accounts.add(one.account)
+            self._meetings |= {one.uid, one.name}
+
+    def unknown(self, moment: Moment) -> list[Fault]:
+        """Names in a moment that nothing given has."""
+        return [
+            Fault(f"no {what} is called '{name}'", f"{what}s are {', '.join(sorted(known))}", (key,))
+            for what, known, keys in (
+                ("meeting", self._meetings, ("answer", "move", "cancel", "remove", "mark", "attendance")),
+                ("account", self._accounts, ("blind", "see")),
+            )
+            for key in keys
+            for name in getattr(moment, key)
+            if name not in known
+        ]
 
 
 class RehearsalFile(Strict):
@@ -261,4 +313,30 @@ class RehearsalFile(Strict):
     """The stories."""
 
 
-__all__ = ["Expected", "Given", "Mark", "Moment", "RehearsalFile", "RuleTest"]
+def strangers(file: RehearsalFile, policy: Policy) -> list[Fault]:
+    """Rules and steps that a test expects and the policy does not have."""
+    steps = {rule.name: [step.step for step in rule.then] for rule in policy.rules}
+    found: list[Fault] = []
+    for number, test in enumerate(file.tests):
+        for place, moment in enumerate(test.timeline):
+            for index, one in enumerate(moment.expect or ()):
+                where = ("tests", number, "timeline", place, "expect", index)
+                if one.rule not in steps:
+                    found.append(not_one_of(one.rule, steps, what="a rule; rules are").under(*where, "rule"))
+                elif one.step not in steps[one.rule]:
+                    what = f"a step of {one.rule}; steps are"
+                    found.append(not_one_of(one.step, steps[one.rule], what=what).under(*where, "step"))
+    return found
+
+
+__all__ = [
+    "AccountGiven",
+    "Expected",
+    "Given",
+    "Mark",
+    "Moment",
+    "Moved",
+    "RehearsalFile",
+    "RuleTest",
+    "strangers",
+]

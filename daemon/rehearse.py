@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
-from daemon.rehearsal_file import Expected, Given, Moment, Moved, RuleTest
-from rules.attendance import WORDS
-from rules.hours import WorkingHours, zone
-from rules.model import (
-    Account,
-    Address,
-    Attendance,
-    Attendee,
-    CalendarRef,
-    CalendarSeen,
-    Done,
-    Intent,
-    Occurrence,
-    OccurrenceKey,
-    Owner,
-    PartStat,
-    Role,
-    Snapshot,
-    Status,
-    Timing,
+from daemon.rehearsal_file import Expected, RuleTest
+from daemon.rehearsal_stage import Sent, Stage
+from rules.explain import RuleTrace, StepTrace
+from rules.hours import zone
+from rules.model import Intent, Occurrence
+from rules.policy import Mode, Policy
+
+NEARNESS = (
+    "due",
+    "withheld",
+    "waiting",
+    "done",
+    "lapsed",
+    "inhibited",
+    "unknown",
+    "no",
+    "not_eligible",
+    "not_matched",
 )
-from rules.plan import evaluate
-from rules.policy import Policy
+"""The outcomes of a rule, the one nearest to a message first."""
 
-LONG_AGO = timedelta(days=3650)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A message that was expected and did not leave, and what the rule nearest to it said instead."""
+
+    expected: str
+    nearest: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A moment whose messages were not the expected ones."""
+    """A moment whose messages were not the expected ones. ``at`` is its time in the test's zone."""
 
     test: str
     moment: int
     at: datetime
-    missing: tuple[str, ...]
+    missing: tuple[Missing, ...]
     unexpected: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The failure for people, a line each."""
+        said = [f"at {_said(self.at)} (moment {self.moment + 1} of the timeline)"]
+        for one in self.missing:
+            said += [f"  expected and missing: {one.expected}", *(f"    {line}" for line in one.nearest)]
+        return said + [f"  sent and not expected: {line}" for line in self.unexpected]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What one test showed: where it failed, and every (rule, step) that acted."""
+    """What one test showed: where it failed, every rule that found something, every step that acted."""
 
     test: str
     failures: tuple[Failure, ...]
     touched: frozenset[str]
+    acted: frozenset[tuple[str, str]]
 
 
 def rehearse(test: RuleTest, policy: Policy) -> Rehearsal:
@@ -62,32 +73,56 @@ def rehearse(test: RuleTest, policy: Policy) -> Rehearsal:
         sent = [*stage.advance(at)]
         stage.happen(moment, at)
         sent += stage.act(at)
-        if moment.expect is not None:
-            missing, unexpected = compare(moment.expect, sent)
-            if missing or unexpected:
-                failures.append(
-                    Failure(
-                        test=test.name,
-                        moment=number,
-                        at=at,
-                        missing=tuple(missing),
-                        unexpected=tuple(unexpected),
-                    )
+        if moment.expect is None:
+            continue
+        missing, unexpected = compare(moment.expect, sent)
+        if missing or unexpected:
+            failures.append(
+                Failure(
+                    test=test.name,
+                    moment=number,
+                    at=at.astimezone(zone(test.time_zone)),
+                    missing=tuple(_missing(one, stage) for one in missing),
+                    unexpected=tuple(_unexpected(one, stage) for one in unexpected),
                 )
-    return Rehearsal(test=test.name, failures=tuple(failures), touched=frozenset(stage.touched))
+            )
+    return Rehearsal(
+        test=test.name,
+        failures=tuple(failures),
+        touched=frozenset(stage.touched),
+        acted=frozenset(stage.acted),
+    )
 
 
-def compare(expected: tuple[Expected, ...], sent: list[Intent]) -> tuple[list[str], list[str]]:
-    """What is missing and what is too much, each side matched once."""
+def untested(policy: Policy, played: Iterable[Rehearsal]) -> list[str]:
+    """Each rule that no test touches, and each step of the others that never came to act."""
+    played = list(played)
+    touched = frozenset[str]().union(*(one.touched for one in played))
+    acted = frozenset[tuple[str, str]]().union(*(one.acted for one in played))
+    found = []
+    for rule in policy.rules:
+        if rule.name not in touched:
+            found.append(f"rule {rule.name}")
+            continue
+        found += [
+            f"step {step.step} of rule {rule.name}"
+            for step in rule.then
+            if (rule.name, step.step) not in acted
+        ]
+    return found
+
+
+def compare(expected: Iterable[Expected], sent: Iterable[Sent]) -> tuple[list[Expected], list[Sent]]:
+    """What is missing and what is too much, each side matched once, the most exact expectations first."""
     left = list(sent)
     missing = []
-    for one in expected:
-        found = next((intent for intent in left if _fits(one, intent)), None)
+    for one in sorted(expected, key=lambda one: -len(one.model_fields_set)):
+        found = next((each for each in left if _fits(one, each.intent)), None)
         if found is None:
-            missing.append(f"{one.rule}/{one.step}" + (f" to {one.to}" if one.to else ""))
+            missing.append(one)
         else:
             left.remove(found)
-    return missing, [f"{one.rule}/{one.step} to {one.to} about {one.key.uid}" for one in left]
+    return missing, left
 
 
 def _fits(expected: Expected, intent: Intent) -> bool:
@@ -96,144 +131,63 @@ def _fits(expected: Expected, intent: Intent) -> bool:
         (expected.step, intent.step),
         (expected.to, intent.to),
         (expected.do, intent.do),
-        (expected.uid, intent.key.uid),
+        (expected.held, _is_held(intent)),
     )
-    return all(wanted is None or wanted == got for wanted, got in pairs)
+    meant = expected.uid in {None, intent.key.uid, str(intent.identity)}
+    return meant and all(wanted is None or wanted == got for wanted, got in pairs)
 
 
-class Stage:
-    """The little world of one test."""
-
-    def __init__(self, test: RuleTest, policy: Policy) -> None:
-        self.policy = policy
-        self.now = test.clock.astimezone(UTC)
-        self.clock = self.now
-        self.owner = Owner(name="", addresses=test.me, hours=WorkingHours(zone=test.time_zone))
-        self.accounts_given = test.accounts
-        self.meetings: dict[OccurrenceKey, Occurrence] = {}
-        self.attendance: dict[str, Attendance] = {}
-        self.done: dict[str, Done] = {}
-        self.blind_since: dict[str, datetime] = {}
-        self.touched: set[str] = set()
-        self.wake: datetime | None = self.now
-        for given in test.given:
-            self._add(given)
-
-    def advance(self, until: datetime) -> Iterator[Intent]:
-        """Wake whenever the plan asked to, up to but excluding ``until``."""
-        while self.wake is not None and self.wake < until:
-            yield from self.act(self.wake)
-
-    def act(self, now: datetime) -> list[Intent]:
-        """Evaluate once, and take every automatic message as sent."""
-        self.now = now
-        plan = evaluate(self._snapshot(), self.policy, now)
-        self.touched |= {finding.rule for finding in plan.findings}
-        for intent in plan.intents:
-            self.done[intent.intent_key] = Done(key=intent.intent_key, state="sent", at=now)
-        self.wake = min((at for at in plan.wake_at.values() if at is not None), default=None)
-        return list(plan.intents)
-
-    def happen(self, moment: Moment, now: datetime) -> None:
-        """Let the moment's events come true."""
-        for given in moment.add:
-            self._add(given)
-        for uid, answers in moment.answer.items():
-            self._change(uid, lambda one, answers=answers: _answered(one, answers, now))  # type: ignore[misc]
-        for uid, moved in moment.move.items():
-            self._change(uid, lambda one, moved=moved: self._moved(one, moved, now))  # type: ignore[misc]
-        for uid in moment.cancel:
-            self._change(uid, lambda one: replace(one, status=Status.CANCELLED))
-        for key in [key for key in self.meetings if key.uid in moment.remove]:
-            del self.meetings[key]
-        for uid, mark in moment.mark.items():
-            word = Attendance(held=WORDS[mark], source="the owner's word", at=now)
-            self.attendance |= {str(key.identity): word for key in self.meetings if key.uid == uid}
-        self.blind_since |= dict.fromkeys(moment.blind, now - LONG_AGO)
-        for name in moment.see:
-            self.blind_since.pop(name, None)
-
-    def _change(self, uid: str, change: Callable[[Occurrence], Occurrence]) -> None:
-        """Change every copy and instance of a meeting."""
-        for key in [key for key in self.meetings if key.uid == uid]:
-            self.meetings[key] = change(self.meetings[key])
-
-    def _snapshot(self) -> Snapshot:
-        accounts: dict[str, Account] = {}
-        for key in self.meetings:
-            name = key.calendar.account
-            given = self.accounts_given.get(name)
-            accounts[name] = Account(
-                name=name,
-                client=given.client if given else None,
-                rsvp_trusted=given is None or given.rsvp == "trusted",
-                seen_at=self.blind_since.get(name, self.now),
-                first_seen_at=self.clock - LONG_AGO,
-            )
-        return Snapshot(
-            owner=self.owner,
-            accounts=accounts,
-            subjects=tuple(self.meetings.values()),
-            attendance=self.attendance,
-            done=self.done,
-            calendars={
-                key.calendar: CalendarSeen(
-                    name=key.calendar.id, seen_at=accounts[key.calendar.account].seen_at
-                )
-                for key in self.meetings
-            },
-        )
-
-    def _add(self, given: Given) -> None:
-        start = given.starts.after(self.clock).astimezone(zone(self.owner.zone))
-        calendar = CalendarRef(account=given.account, id=given.calendar)
-        key = OccurrenceKey(calendar=calendar, uid=given.uid, recurrence_id=given.recurrence_id)
-        timing = Timing.ALL_DAY if given.all_day else Timing.FLOATING if given.floating else Timing.TIMED
-        self.meetings[key] = Occurrence(
-            key=key,
-            start=start,
-            end=(start.astimezone(UTC) + given.lasts.delta).astimezone(start.tzinfo),
-            title=given.title,
-            location=given.location,
-            tzid=self.owner.zone,
-            timing=timing,
-            status=Status.CANCELLED if given.cancelled else Status.CONFIRMED,
-            transparent=given.transparent,
-            private=given.private,
-            organizer=Address(given.organizer.lower()) if given.organizer else None,
-            attendees=tuple(
-                Attendee(
-                    address=who,
-                    partstat=answer,
-                    role=Role.OPTIONAL if who in given.optional else Role.REQUIRED,
-                )
-                for who, answer in given.attendees.items()
-            ),
-            created=given.created.after(self.clock),
-            categories=given.categories,
-            recurring=given.recurring,
-            observed_at=self.now,
-        )
-
-    def _moved(self, meeting: Occurrence, moved: Moved, now: datetime) -> Occurrence:
-        start = moved.starts.after(self.clock)
-        length = moved.lasts.delta if moved.lasts else meeting.end_utc - meeting.start_utc
-        home = zone(self.owner.zone)
-        return replace(
-            meeting,
-            start=start.astimezone(home),
-            end=(start + length).astimezone(home),
-            sequence=meeting.sequence + 1,
-            time_changed_at=now,
-        )
+def _is_held(intent: Intent) -> bool:
+    """Whether it waits for the owner's word."""
+    return bool(intent.hold) or intent.mode != Mode.AUTO
 
 
-def _answered(meeting: Occurrence, answers: dict[Address, PartStat], now: datetime) -> Occurrence:
-    """The meeting after these attendees answered."""
-    return replace(
-        meeting,
-        attendees=tuple(
-            replace(one, partstat=answers[one.address], answered_at=now) if one.address in answers else one
-            for one in meeting.attendees
-        ),
+def _missing(expected: Expected, stage: Stage) -> Missing:
+    said = f"{expected.rule}/{expected.step}"
+    for word, value in (("do", expected.do), ("to", expected.to), ("about", expected.uid)):
+        said += f" {word} {value}" if value else ""
+    if expected.held is not None:
+        said += ", held for my word" if expected.held else ", not held"
+    return Missing(expected=said, nearest=_nearest(expected, stage))
+
+
+def _nearest(expected: Expected, stage: Stage) -> tuple[str, ...]:
+    """What the rule said now of the meeting for which it came nearest to the message."""
+    found = [(one, trace) for one, trace in stage.traces(expected.uid) if trace.rule == expected.rule]
+    if not found:
+        return ("there is no such meeting in any calendar",)
+    one, trace = min(found, key=lambda pair: _distance(expected, *pair))
+    reason = f": {trace.reason}" if trace.reason else ""
+    return (
+        f"{trace.rule} about {_name(one)} is {trace.outcome.replace('_', ' ')}{reason}",
+        *(_step(step, stage.owner.zone) for step in trace.steps if step.step == expected.step),
     )
+
+
+def _distance(expected: Expected, one: Occurrence, trace: RuleTrace) -> tuple[int, bool, datetime]:
+    outcome = NEARNESS.index(trace.outcome) if trace.outcome in NEARNESS else len(NEARNESS)
+    people = {step.to for step in trace.steps if step.step == expected.step}
+    return outcome, expected.to is not None and expected.to not in people, one.start_utc
+
+
+def _step(step: StepTrace, zone_name: str) -> str:
+    opens, lapses = (_said(at.astimezone(zone(zone_name))) for at in (step.due, step.until))
+    why = f" ({step.why})" if step.why else ""
+    return f"its step {step.step} to {step.to} is {step.stage}{why}; its time is {opens} until {lapses}"
+
+
+def _unexpected(sent: Sent, stage: Stage) -> str:
+    one = sent.intent
+    meeting = stage.meetings.get(one.key)
+    about = _name(meeting) if meeting else one.key.uid
+    held = ", held for my word" if _is_held(one) else ""
+    at = _said(sent.at.astimezone(zone(stage.owner.zone)))
+    return f"{at} {one.rule}/{one.step}: {one.do} to {one.to} about {about}{held}, because {one.reason}"
+
+
+def _name(one: Occurrence) -> str:
+    return f"{one.identity} ({one.title})" if one.title else str(one.identity)
+
+
+def _said(at: datetime) -> str:
+    return f"{at:%a %Y-%m-%d %H:%M}"

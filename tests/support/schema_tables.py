@@ -26,8 +26,10 @@ HEADINGS = {
     "Moved": "move",
     "Rule": "rules",
     "RuleTest": "tests",
+    "SilenceGiven": "silence",
     "Step": "then",
     "TextMatch": "title and location",
+    "WebhookConfig": "webhooks",
 }
 """The headings under which parts are told, where they are not the part's own name in small letters."""
 
