@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from rules.model import Attendance, CalendarRef, Interval, Occurrence, OccurrenceKey
@@ -181,6 +182,15 @@ class CalendarConnector(Protocol):
         """
         ...
 
+    def label(self, occurrence: Occurrence, category: str) -> Resource:
+        """Give the occurrence one more category, touching nothing else, SEQUENCE least of all.
+
+        Where it has that category already, in any case of letters, nothing is written. Raises
+        :class:`Conflict` when it changed meanwhile, :class:`NotSupported` where the server would tell
+        the attendees.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...
@@ -218,6 +228,38 @@ class Mailer(Protocol):
         ...
 
 
+class DraftState(StrEnum):
+    """What became of a draft."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    GONE = "gone"
+
+
+class Drafts(Protocol):
+    """A mailbox whose owner finishes and sends what is put into its folder of drafts.
+
+    ``message_id`` is the draft's Message-ID with its angle brackets. Every method raises NeedsLogin,
+    Rejected for what the server refuses for good, and Retryable for all else.
+    """
+
+    def put(self, raw: bytes, message_id: str) -> None:
+        """Lay down one draft; nothing where it lies already."""
+        ...
+
+    def state(self, message_id: str) -> DraftState:
+        """Whether it still waits, was sent (by its Message-ID or its ``X-Rebookd-Id``), or is gone."""
+        ...
+
+    def remove(self, message_id: str) -> None:
+        """Take it away if it still waits."""
+        ...
+
+    def check(self) -> None:
+        """Reach the server, sign in and find the folders, changing nothing."""
+        ...
+
+
 class AttendanceSource(Protocol):
     """Where evidence of attendance can be read."""
 
@@ -236,6 +278,8 @@ __all__ = [
     "ConnectorError",
     "Cursor",
     "CursorExpired",
+    "DraftState",
+    "Drafts",
     "Known",
     "LimitExceeded",
     "Mailer",

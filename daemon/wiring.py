@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from connectors.base import CalendarConnector, Mailer, NeedsLogin
+from typing import TYPE_CHECKING
+
+from connectors.base import CalendarConnector, Drafts, Mailer, NeedsLogin
 from daemon.config.model import AccountConfig
 from daemon.config.secret import Secret, SecretUnavailable
 from daemon.config.settings import Settings
+
+if TYPE_CHECKING:
+    from connectors.webhook import Webhook
 
 KINDS = ("caldav",)
 
@@ -53,6 +58,36 @@ def mailer(settings: Settings) -> Mailer:
         token=lambda: _read(settings, smtp.token),
         auth=smtp.auth,
         helo=smtp.helo,
+    )
+
+
+def drafts(settings: Settings) -> Drafts | None:
+    """Where drafts are put; None without ``mail.imap``. Its secret is read when it is first needed."""
+    imap = settings.config.mail.imap
+    if imap is None:
+        return None
+    from connectors.imap import ImapDrafts  # noqa: PLC0415 - loaded only where it is used
+
+    return ImapDrafts(
+        host=imap.host,
+        port=imap.port_number,
+        security=imap.security,
+        username=imap.username,
+        password=lambda: _read(settings, imap.password),
+        drafts=imap.drafts or "",
+        sent=imap.sent or "",
+    )
+
+
+def webhook(settings: Settings, name: str) -> Webhook:
+    """One of ``webhooks``; a name that is not there is a KeyError. Its secret is read at each post."""
+    from connectors.webhook import Webhook  # noqa: PLC0415 - loaded only where it is used
+
+    configured = settings.config.webhooks[name]
+    return Webhook(
+        configured.url,
+        lambda: _read(settings, configured.secret),
+        insecure_http=configured.insecure_http,
     )
 
 

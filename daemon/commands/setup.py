@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from connectors.base import CalendarInfo, ConnectorError, NeedsLogin, Retryable
+from connectors.base import CalendarInfo, ConnectorError, Drafts, Mailer, NeedsLogin, Retryable
 from daemon import wiring
 from daemon.commands.context import print_json, settings_of
 from daemon.config.file_schema import schema as schema_of
@@ -44,7 +44,7 @@ def init(folder: Path, force: bool) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print {ok, errors} as JSON.")
-@click.option("--online", is_flag=True, help="Also reach every account and the mail server.")
+@click.option("--online", is_flag=True, help="Also reach every account and the mail servers.")
 @click.pass_context
 def check(ctx: click.Context, as_json: bool, online: bool) -> None:
     """Validate configuration and rules, every mistake at once."""
@@ -100,7 +100,7 @@ def _check_templates(settings: Settings) -> None:
 
 
 def _reach(settings: Settings, *, quiet: bool) -> list[tuple[str, ConnectorError]]:
-    """Try every account and the mail server; what failed."""
+    """Try every account and the mail servers; what failed."""
     failures: list[tuple[str, ConnectorError]] = []
 
     def say(line: str) -> None:
@@ -115,13 +115,20 @@ def _reach(settings: Settings, *, quiet: bool) -> list[tuple[str, ConnectorError
             say(f"✗ {name}: {error}")
         else:
             say(f"✓ {name}: {', '.join(info.name for info in found) or 'no calendars'}")
-    try:
-        wiring.mailer(settings).check()
-    except ConnectorError as error:
-        failures.append(("mail", error))
-        say(f"✗ mail: {error}")
-    else:
-        say(f"✓ mail: {settings.config.mail.smtp.host} takes mail from {settings.config.mail.sender.address}")
+    mail = settings.config.mail
+    takes = f"{mail.smtp.host} takes mail from {mail.sender.address}"
+    tries: list[tuple[str, Mailer | Drafts, str]] = [("mail", wiring.mailer(settings), takes)]
+    drafts = wiring.drafts(settings)
+    if drafts is not None and mail.imap is not None:
+        tries.append(("mail.imap", drafts, f"{mail.imap.host} takes drafts of {mail.imap.username}"))
+    for name, server, fine in tries:
+        try:
+            server.check()
+        except ConnectorError as error:
+            failures.append((name, error))
+            say(f"✗ {name}: {error}")
+        else:
+            say(f"✓ {name}: {fine}")
     return failures
 
 

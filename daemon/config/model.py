@@ -1,20 +1,18 @@
-"""The configuration file's grammar: who I am, my accounts, how mail leaves."""
+"""The configuration file's grammar: who I am, my accounts, how mail leaves. Servers: ``servers.py``."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from daemon.config.holiday_calendar import HolidayCode
-from daemon.config.secret import Secret
-from rules.faults import Fault, Faults, Strict, brief, closest, fault, shown
+from daemon.config.servers import CalDav, Imap, Smtp, WebhookConfig
+from rules.faults import Faults, Strict, brief, closest, fault, shown
 from rules.fields import (
     MailAddress,
     Name,
@@ -30,6 +28,7 @@ from rules.fields import (
 from rules.matchers import Words
 from rules.model import Account as SeenAccount
 from rules.model import Address, Marks
+from rules.policy import Mode
 from rules.timetable import WeeklyHours
 
 Language = Literal["en", "pt"]
@@ -82,92 +81,6 @@ class Me(Strict):
     """The language of mails to me, and to others unless their account says otherwise."""
 
 
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _url(value: object) -> str:
-    if not isinstance(value, str) or not value or not value.isprintable() or " " in value:
-        raise fault("an address of a server is expected here", "write it like https://dav.example.net/")
-    try:
-        parts = urlsplit(value if "://" in value else f"https://{value}")
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise fault("this is not an address of a server", "write it like https://dav.example.net/") from None
-    if parts.scheme not in {"http", "https"}:
-        raise fault(
-            f"'{brief(parts.scheme)}' is not one of https, http", "write it like https://dav.example.net/"
-        )
-    if "@" in parts.netloc:
-        faults = [
-            Fault(
-                "user names and passwords do not belong in an address",
-                "use username and password",
-                secret=True,
-            )
-        ]
-        raise Faults(faults)
-    if not host or not _HOST.fullmatch(host) or parts.fragment:
-        raise fault("this is not an address of a server", "write it like https://dav.example.net/")
-    return value
-
-
-class CalDav(Strict):
-    """A CalDAV server and who I am there."""
-
-    url: Annotated[str, BeforeValidator(_url)] = Field(examples=["https://dav.example.net/", "example.net"])
-    """The server, or just its host name; calendars are found from there."""
-    username: Words | None = Field(None, examples=["dana"])
-    """My user name there."""
-    password: Secret | None = None
-    """Where my password lies."""
-    token: Secret | None = None
-    """Where a bearer token lies, instead of a password."""
-    auth: Literal["auto", "basic", "digest", "bearer"] = "auto"
-    """How to sign in; auto asks the server."""
-    insecure_http: bool = Field(False, strict=True)
-    """Allow http:// to another machine, which shows the password to everyone on the way."""
-
-    @model_validator(mode="after")
-    def _sense(self) -> Self:
-        faults = _signs_in(self.username, self.password, self.token, (self.auth, "bearer"))
-        parts = urlsplit(self.url)
-        if parts.scheme == "http" and not self.insecure_http and not is_loopback(parts.hostname or ""):
-            faults.append(
-                Fault("http:// shows your password to everyone on the way", "use https://", ("url",))
-            )
-        if faults:
-            raise Faults(faults)
-        return self
-
-
-def _signs_in(
-    username: str | None, password: Secret | None, token: Secret | None, auth: tuple[str, str]
-) -> list[Fault]:
-    """What is wrong with a way of signing in; ``auth`` is the one chosen and the one that takes a token."""
-    chosen, by_token = auth
-    if password and token:
-        return [Fault("give a password or a token, not both", "take one out", ("token",), "key")]
-    if chosen == by_token and not token:
-        return [Fault(f"'auth: {chosen}' needs a token", "add token: {env: NAME}", ("auth",))]
-    if chosen not in {"auto", by_token} and not password:
-        return [Fault(f"'auth: {chosen}' needs a password", "add password: {env: NAME}", ("auth",))]
-    if password and not username:
-        return [Fault("a password needs a username", "add username", ("password",), "key")]
-    if username and not password and not token:
-        return [Fault("a username needs a password", "add password: {env: NAME}", ("username",), "key")]
-    return []
-
-
 def _interval(value: Span) -> Span:
     if value.business_days or not timedelta(seconds=1) <= value.delta <= timedelta(days=1):
         raise fault("must be between 1s and 1 day", "write it like 5m")
@@ -193,6 +106,8 @@ class AccountConfig(Strict):
     """Where this account's people are, when their invitations do not say."""
     rsvp: Literal["trusted", "untrusted"] = "trusted"
     """untrusted: answers in this calendar are not to be believed, since they never arrive there."""
+    mode: Mode = Mode.AUTO
+    """How far rules may go by themselves for this account, whatever they say."""
 
     def seen(self, name: str) -> SeenAccount:
         """The account as a decision sees it before its first poll."""
@@ -202,6 +117,7 @@ class AccountConfig(Strict):
             language=self.language,
             time_zone=self.time_zone,
             rsvp_trusted=self.rsvp == "trusted",
+            mode=self.mode.value,
             stale_after=max(timedelta(minutes=30), 3 * self.poll_every.delta),
         )
 
@@ -230,58 +146,6 @@ class Mailbox(Text):
         return cls(name, address(plain))
 
 
-def _host(value: object) -> str:
-    if not isinstance(value, str) or not _HOST.fullmatch(value):
-        raise fault("a host name is expected here", "write it like mail.example.net")
-    return value
-
-
-Host = Annotated[str, BeforeValidator(_host), WithJsonSchema({"type": "string", "minLength": 1})]
-"""A host name or IP address."""
-
-_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-
-
-class Smtp(Strict):
-    """The server that takes my mail."""
-
-    host: Host = Field(examples=["mail.example.net"])
-    """Its name."""
-    port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = Field(None, examples=[587])
-    """Its port; without it 587 for starttls, 465 for tls, 25 for none."""
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    """How the connection is protected."""
-    username: Words | None = Field(None, examples=["dana"])
-    """My user name there."""
-    password: Secret | None = None
-    """Where my password lies."""
-    token: Secret | None = None
-    """Where an OAuth access token lies, instead of a password (XOAUTH2)."""
-    auth: Literal["auto", "plain", "login", "xoauth2"] = "auto"
-    """How to sign in; auto takes the best the server offers."""
-    helo: Host | None = Field(None, examples=["laptop.example.net"])
-    """The name to greet with; without it, this machine's."""
-
-    @property
-    def port_number(self) -> int:
-        """The port given, or the usual one for the way the connection is protected."""
-        return self.port or _PORTS[self.security]
-
-    @model_validator(mode="after")
-    def _sense(self) -> Self:
-        faults = _signs_in(self.username, self.password, self.token, (self.auth, "xoauth2"))
-        if self.token and not self.username:
-            faults.append(Fault("a token needs a username", "add username", ("token",), "key"))
-        if self.security == "none" and (self.password or self.token) and not is_loopback(self.host):
-            hint = "use starttls or tls"
-            faults.append(
-                Fault("'security: none' shows your password to everyone on the way", hint, ("security",))
-            )
-        if faults:
-            raise Faults(faults)
-        return self
-
-
 class Mail(Strict):
     """How mail leaves."""
 
@@ -291,10 +155,12 @@ class Mail(Strict):
     """Whom mails are from."""
     smtp: Smtp
     """The server that takes them."""
+    imap: Imap | None = None
+    """My mailbox, where the drafts of rules with mode: draft are put."""
 
 
 class MarksConfig(Strict):
-    """Title prefixes or categories by which I say in any calendar app what became of a meeting."""
+    """Title prefixes or categories by which I say in any calendar app what a meeting is or became."""
 
     held: Annotated[tuple[Words, ...], OneOrMany()] = Marks().held
     """It took place."""
@@ -302,6 +168,8 @@ class MarksConfig(Strict):
     """The others did not come."""
     missed_by_me: Annotated[tuple[Words, ...], OneOrMany()] = Marks().missed_by_me
     """I did not come."""
+    away: Annotated[tuple[Words, ...], OneOrMany()] = Marks().away
+    """I am out of office while this lasts."""
 
 
 def _state(value: object) -> str:
@@ -337,6 +205,8 @@ class Config(Strict):
     """My calendar accounts, each under a name of my own."""
     mail: Mail
     """How mail leaves."""
+    webhooks: dict[Name, WebhookConfig] = Field({}, json_schema_extra={"additionalProperties": False})
+    """Addresses of mine that rules may tell things, each under a name of my own."""
     rules: Annotated[tuple[Words, ...], OneOrMany(), *NonEmpty] = ("rules.yaml",)
     """The files of rules, relative to this one."""
     marks: MarksConfig = MarksConfig()

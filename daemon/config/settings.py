@@ -53,7 +53,9 @@ class Settings:
             for account in self.accounts.values()
             for secret in (account.caldav.password, account.caldav.token)
         ]
-        secrets += [self.config.mail.smtp.password, self.config.mail.smtp.token]
+        mail = self.config.mail
+        secrets += [mail.smtp.password, mail.smtp.token, mail.imap.password if mail.imap else None]
+        secrets += [webhook.secret for webhook in self.config.webhooks.values()]
         return [text for secret in secrets if secret and (text := secret.caution(self.base))]
 
 
@@ -140,7 +142,7 @@ def _owner(config: Config) -> Owner:
         name=me.name,
         addresses=me.addresses,
         hours=hours,
-        marks=Marks(held=marks.held, missed=marks.missed, missed_by_me=marks.missed_by_me),
+        marks=Marks(held=marks.held, missed=marks.missed, missed_by_me=marks.missed_by_me, away=marks.away),
         language=me.language,
     )
 

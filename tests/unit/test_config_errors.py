@@ -19,6 +19,8 @@ from tests.support.files import CONFIG, RULES, write
 SECONDS = 2.0
 """What reading one hostile file may cost in CPU (on a busy machine, three times that)."""
 
+QUESTIONS = "unconfirmed, declined, cancelled, missed, unaccounted, conflict, away, silent, ending"
+
 
 def problems(path: Path) -> list[Problem]:
     """Everything wrong with the files at ``path``, which must not load."""
@@ -44,8 +46,8 @@ def test_a_misspelt_word_looks_like_this(tmp_path: Path) -> None:
     path = write(tmp_path, rules=RULES.replace("when: unconfirmed", "when: unconfirmd"))
     assert (
         told(path)
-        == """\
-rules.yaml:9:11: error: 'unconfirmd' is not one of unconfirmed, missed, unaccounted, conflict
+        == f"""\
+rules.yaml:9:11: error: 'unconfirmd' is not one of {QUESTIONS}
     9 |     when: unconfirmd
       |           ^^^^^^^^^^
       = help: did you mean 'unconfirmed'?"""
@@ -104,7 +106,7 @@ rules:
         "config.yaml:17:1: error: `answers` is not in this version",
         "config.yaml:18:21: error: there is no file missing.yaml",
         "rules.yaml:4:22: error: 'akme' is not one of your accounts: own, acme",
-        "rules.yaml:5:11: error: 'unconfirmd' is not one of unconfirmed, missed, unaccounted, conflict",
+        f"rules.yaml:5:11: error: 'unconfirmd' is not one of {QUESTIONS}",
         "rules.yaml:8:11: error: two rules are called 'a'",
         "rules.yaml:9:30: error: 'account: own' has a space",
         "rules.yaml:11:9: error: 'step' is missing",
@@ -166,6 +168,30 @@ rules:
             "security: none",
             "config.yaml:26:54: error: 'security: none' shows your",
             "use",
+        ),
+        (
+            "rules: [rules.yaml]",
+            "  imap: {host: mail.va.example, security: none, username: dana, password: {env: X}}",
+            "config.yaml:27:43: error: 'security: none' shows your",
+            "use tls",
+        ),
+        (
+            "rules: [rules.yaml]",
+            "webhooks: {crm: {url: http://crm.va.example/, secret: {env: X}}}",
+            "config.yaml:27:23: error: http:// shows what is posted",
+            "use https",
+        ),
+        (
+            "rules: [rules.yaml]",
+            "webhooks: {crm: {url: crm.va.example, secret: {env: X}}}",
+            "config.yaml:27:23: error: a whole address",
+            "write it like https://",
+        ),
+        (
+            "client: Acme",
+            "mode: manual",
+            "config.yaml:18:11: error: 'manual' is not one of observe, draft",
+            "",
         ),
         (
             "security: starttls",
@@ -299,7 +325,7 @@ def test_a_key_given_twice_is_told_with_everything_else(tmp_path: Path) -> None:
     )
     assert [each.message[:36] for each in problems(write(tmp_path, rules=rules))] == [
         "'mode' is already given on line 11",
-        "'x' is not one of unconfirmed, misse",
+        "'x' is not one of unconfirmed, decli",
     ]
 
 
