@@ -5,7 +5,7 @@ Every query that a tick makes walks an index, so that its cost follows what it f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
@@ -15,7 +15,7 @@ from sqlalchemy import BindParameter, Connection, Select, bindparam, func, selec
 from daemon.store import contacts, waking
 from daemon.store.changes import calendar_is
 from daemon.store.engine import owner_of
-from daemon.store.rows import chosen, chosen_of, chunks, fetch, fetch_in, named
+from daemon.store.rows import chosen, chosen_of, chunks, fetch, fetch_in, named, to_occurrence
 from daemon.store.schema import calendars, occurrences, people, resources
 from daemon.store.types import Instant
 from rules.model import CalendarRef, Occurrence, OccurrenceKey
@@ -79,6 +79,29 @@ def overlapping(conn: Connection, start: datetime, end: datetime, limit: int) ->
     values = {"reach": start - waking.LONG, "start": start, "end": end, "limit": limit}
     found = [one for query in _overlapping(owner_of(conn)) for one in fetch(conn, query, values)]
     return sorted(found, key=_by_start)[:limit]
+
+
+def away(conn: Connection, start: datetime, end: datetime, labels: Collection[str]) -> list[Occurrence]:
+    """What may say that I am away in [start, end), earliest first.
+
+    Everything that is not timed and shares time with it, and what is timed and begins its title with one
+    of the labels or has one as a category (any case, with or without brackets).
+    """
+    words = tuple(label.casefold() for label in labels)
+    bare = {word.strip("[]") for word in words} | set(words)
+    query = chosen(conn).where(waking.untimed(start, end))
+    found = {one.key: one for one in fetch(conn, query)}
+    for where in waking.overlaps(start - waking.LONG, start, end):
+        for row in conn.execute(chosen(conn).add_columns(occurrences.c.title).where(where)):
+            titled = row.title.strip().casefold().startswith(words)
+            if titled or _CATEGORIES in row.record:  # few have any; only those are read closely
+                one = to_occurrence(row)
+                if titled or not bare.isdisjoint(category.strip().casefold() for category in one.categories):
+                    found.setdefault(one.key, one)
+    return sorted(found.values(), key=_by_start)
+
+
+_CATEGORIES = '"categories":'
 
 
 @cache

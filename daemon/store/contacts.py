@@ -21,15 +21,13 @@ from daemon.store.rows import chunks
 from daemon.store.schema import contacts, deliveries
 from daemon.store.types import EPOCH, from_microseconds, to_microseconds
 from rules.model import Address, CalendarRef, Contact, Encounter, Identity, Met, Occurrence, OccurrenceKey
+from rules.policy import TO_OTHERS
 
 MOST = 24
 """How many encounters, and how many messages, are kept in mind of one contact."""
 
 KEPT = timedelta(days=730)
 """Who was not met for so long is forgotten."""
-
-_TO_PEOPLE = ("confirm", "reschedule")
-"""What we write to contacts about meetings; notices go to the owner."""
 
 
 class _Known(NamedTuple):
@@ -225,7 +223,7 @@ def _written(conn: Connection, since: Mapping[str, datetime]) -> dict[str, list[
                 c.owner == owner_of(conn),
                 c.to.in_(some),
                 c.sent_at > min(since[address] for address in some),
-                c.do.in_(_TO_PEOPLE),
+                c.do.in_(TO_OTHERS),
                 c.carried_by.is_(None),
             )
             .order_by(c.sent_at)

@@ -6,24 +6,26 @@ through the table in :mod:`rules.delivery`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, literal_column, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from daemon.store.delivery_row import Delivery, encoded, intent_values, to_delivery
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import deliveries
-from daemon.store.types import from_microseconds, to_microseconds
 from rules.delivery import Event, ForbiddenMove, State, next_state
-from rules.model import Address, CalendarRef, Done, Identity, Intent, Interval, OccurrenceKey
+from rules.model import Done, Identity, Intent
+from rules.policy import TO_OTHERS
 
 NOTICE = "notice"
 """The ``do`` of a message that tells the owner about rebookd itself."""
+
+ACTIONS = ("mark", "webhook")
+"""The ``do`` of what goes to nobody's mailbox."""
 
 RETRY_FOR = timedelta(hours=1)
 """How long a step that is over stays open once the owner wants it sent after all."""
@@ -32,80 +34,6 @@ LAST_CALL = timedelta(minutes=1)
 """How long before the end of its step a message stops waiting for others of its group."""
 
 _SEPARATOR = "\x1f"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One message to one address. Times are UTC.
-
-    ``due`` and ``until`` bound its step. ``key`` is None for a notice about rebookd itself, whose
-    text is then ``reason``. ``cleared_at`` is when the flood brake, or the owner, let it through.
-    ``raw`` is the message as it was handed over (None until rendered, and in lists). Deliveries of one
-    ``group`` may leave as one message; ``carried_by`` is then the delivery whose message this one is in.
-    """
-
-    id: int
-    intent_key: str
-    state: State
-    rule: str
-    step: str
-    do: str
-    mode: str
-    detector: str
-    tone: str
-    template: str | None
-    key: OccurrenceKey | None
-    start: datetime | None
-    to: Address
-    people: tuple[Address, ...]
-    due: datetime
-    until: datetime
-    reason: str
-    subject: str
-    message_id: str
-    raw: bytes | None
-    offered: tuple[Interval, ...]
-    attempts: int
-    next_try_at: datetime
-    cleared_at: datetime | None
-    error: str
-    lease_until: datetime | None
-    lease_by: str
-    created_at: datetime
-    changed_at: datetime
-    sent_at: datetime | None
-    turn: int = 1
-    group: str = ""
-    carried_by: int | None = None
-
-    @property
-    def identity(self) -> Identity | None:
-        """The meeting it is about; None for a notice."""
-        return None if self.key is None else self.key.identity
-
-    @property
-    def intent(self) -> Intent:
-        """The intent it came from. Raises ValueError for a notice."""
-        if self.key is None or self.start is None:
-            raise ValueError("a notice comes from no rule")
-        return Intent(
-            rule=self.rule,
-            step=self.step,
-            do=self.do,
-            mode=self.mode,
-            key=self.key,
-            start=self.start,
-            to=self.to,
-            people=self.people,
-            due=self.due,
-            until=self.until,
-            reason=self.reason,
-            detector=self.detector,
-            tone=self.tone,
-            template=self.template,
-            turn=self.turn,
-            group=self.group,
-        )
 
 
 def add(
@@ -122,7 +50,7 @@ def add(
     """
     added = []
     for intent in intents:
-        row = _from_intent(intent) | {"next_try_at": _first_try(conn, intent, now)}
+        row = intent_values(intent) | {"next_try_at": _first_try(conn, intent, now)}
         place = (State.HELD, intent.hold) if intent.hold else (state, error)
         made = _insert(conn, row, now, *place)
         if made is not None:
@@ -203,7 +131,7 @@ def done(conn: Connection, identities: Iterable[Identity]) -> dict[str, Done]:
 def get(conn: Connection, id_: int) -> Delivery | None:
     """One delivery with its rendered message."""
     row = conn.execute(select(deliveries).where(_is(conn, id_))).one_or_none()
-    return None if row is None else _delivery(row)
+    return None if row is None else to_delivery(row)
 
 
 def list_(conn: Connection, state: State | None = None) -> list[Delivery]:
@@ -244,6 +172,14 @@ def companions(conn: Connection, delivery: Delivery) -> list[Delivery]:
         c.id != delivery.id,
         order=(c.id,),
     )
+
+
+def drafts(conn: Connection, now: datetime) -> list[Delivery]:
+    """What is held as a draft to other people and is to be looked after, oldest first."""
+    c = deliveries.c
+    is_draft = (c.mode == "draft") & c.do.in_(TO_OTHERS) & (c.error != "flood")
+    due = or_(c.next_try_at <= now, c.until <= now)
+    return _select(conn, c.state == State.HELD, is_draft, due, order=(c.id,))
 
 
 def overdue(conn: Connection, now: datetime) -> list[Delivery]:
@@ -327,7 +263,7 @@ def move(
     moved = conn.execute(
         update(deliveries)
         .where(where, deliveries.c.state == state)
-        .values(state=target, changed_at=now, **_encoded(fields))
+        .values(state=target, changed_at=now, **encoded(fields))
     )
     return moved.rowcount == 1
 
@@ -335,7 +271,7 @@ def move(
 def fill(conn: Connection, id_: int, *, mine: str, **fields: Any) -> bool:
     """Set fields of a delivery that ``mine`` has claimed; False when it is no longer theirs."""
     where = _is(conn, id_) & (deliveries.c.lease_by == mine) & (deliveries.c.state == State.CLAIMED)
-    return conn.execute(update(deliveries).where(where).values(**_encoded(fields))).rowcount == 1
+    return conn.execute(update(deliveries).where(where).values(**encoded(fields))).rowcount == 1
 
 
 def clear(conn: Connection, ids: Iterable[int], now: datetime) -> None:
@@ -361,32 +297,6 @@ def retry(conn: Connection, id_: int, now: datetime) -> bool:
         return False
     until = max(delivery.until, now + RETRY_FOR)
     return move(conn, id_, Event.RETRY, now, cleared_at=now, next_try_at=now, until=until, error="")
-
-
-def _from_intent(intent: Intent) -> dict[str, Any]:
-    return {
-        "intent_key": intent.intent_key,
-        "rule": intent.rule,
-        "step": intent.step,
-        "do": intent.do,
-        "mode": intent.mode,
-        "detector": intent.detector,
-        "tone": intent.tone,
-        "template": intent.template,
-        "account": intent.key.calendar.account,
-        "calendar": intent.key.calendar.id,
-        "uid": intent.key.uid,
-        "recurrence_id": intent.key.recurrence_id or "",
-        "start": intent.start,
-        "to": intent.to,
-        "people": json.dumps(intent.people),
-        "due": intent.due,
-        "until": intent.until,
-        "reason": intent.reason,
-        "subject": "",
-        "turn": intent.turn,
-        "group_key": intent.group,
-    }
 
 
 def _insert(
@@ -417,40 +327,44 @@ def _select(
 ) -> list[Delivery]:
     columns = [column for column in deliveries.c if column.name != "raw"]
     query = select(*columns).where(deliveries.c.owner == owner_of(conn), *where).order_by(*order).limit(limit)
-    return [_delivery(row) for row in conn.execute(query)]
+    return [to_delivery(row) for row in conn.execute(query)]
 
 
 def _departures(conn: Connection, since: datetime, *where: ColumnElement[bool]) -> list[datetime]:
     c = deliveries.c
     left = or_(c.sent_at > since, c.state.in_((State.UNKNOWN, State.COMMITTING)) & (c.changed_at > since))
     query = select(func.coalesce(c.sent_at, c.changed_at)).where(
-        c.owner == owner_of(conn), left, c.carried_by.is_(None), *where
+        c.owner == owner_of(conn), left, c.carried_by.is_(None), c.do.not_in(ACTIONS), *where
     )
     return sorted(conn.execute(query).scalars())
 
 
-def _encoded(fields: dict[str, Any]) -> dict[str, Any]:
-    if "offered" in fields:
-        spans = [(to_microseconds(span.start), to_microseconds(span.end)) for span in fields["offered"]]
-        fields["offered"] = json.dumps(spans)
-    return fields
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    values = row._asdict()
-    del values["owner"]
-    account, calendar = values.pop("account"), values.pop("calendar")
-    uid, recurrence_id = values.pop("uid"), values.pop("recurrence_id")
-    values["group"] = values.pop("group_key")
-    values["key"] = None
-    if uid:
-        ref = CalendarRef(account=account, id=calendar)
-        values["key"] = OccurrenceKey(calendar=ref, uid=uid, recurrence_id=recurrence_id or None)
-    values["state"] = State(values["state"])
-    values["people"] = tuple(Address(address) for address in json.loads(values["people"]))
-    values["offered"] = tuple(
-        Interval(from_microseconds(start), from_microseconds(end))
-        for start, end in json.loads(values["offered"])
-    )
-    values.setdefault("raw", None)
-    return Delivery(**values)
+__all__ = [
+    "ACTIONS",
+    "LAST_CALL",
+    "NOTICE",
+    "RETRY_FOR",
+    "Delivery",
+    "add",
+    "add_notice",
+    "approve",
+    "cancel",
+    "claim",
+    "clear",
+    "companions",
+    "counts",
+    "done",
+    "drafts",
+    "due",
+    "fill",
+    "get",
+    "ladder",
+    "list_",
+    "move",
+    "next_try",
+    "overdue",
+    "retry",
+    "sent_since",
+    "sent_to_since",
+    "under_way",
+]

@@ -35,6 +35,12 @@ def overlaps(reach: Time, start: Time, end: Time) -> tuple[ColumnElement[bool], 
     return usual, lasting
 
 
+def untimed(start: Time, end: Time) -> ColumnElement[bool]:
+    """The condition, with an index of its own, that finds whole days and floating times in [start, end)."""
+    c = occurrences.c
+    return and_(c.end > start, c.start < end, ~c.timed)
+
+
 def wake(conn: Connection, where: ColumnElement[bool], now: datetime) -> None:
     """Wake the owner's occurrences that satisfy a condition."""
     c = occurrences.c

@@ -108,6 +108,39 @@ def test_overlapping_equals_the_plain_definition(
     assert found == {one.key.uid for one in made if one.start < end and one.end > begin}
 
 
+def test_away_finds_whole_days_and_labels(store: Store) -> None:
+    """Whatever is not timed, and what is timed and says so, in its title or a category, in any case."""
+    put(
+        store,
+        resource(meeting("all day", starts=0, lasts=24, timing=Timing.ALL_DAY, title="Lisbon")),
+        resource(meeting("weeks long", starts=-500, lasts=600, timing=Timing.ALL_DAY)),
+        resource(meeting("floating", starts=10, timing=Timing.FLOATING)),
+        resource(meeting("over", starts=-24, lasts=24, timing=Timing.ALL_DAY)),
+        resource(meeting("next day", starts=24, lasts=24, timing=Timing.ALL_DAY)),
+        resource(meeting("titled", starts=10, title=" [AWAY] dentist")),
+        resource(meeting("category", starts=10, categories=("Work", "away"))),
+        resource(meeting("days", starts=-60, lasts=100, title="Außer Haus: Porto")),
+        resource(meeting("plain", starts=10, categories=("Work",), title="Far away")),
+        full=True,
+    )
+    labels = ["[away]", "AUSSER HAUS"]
+    with store.read() as conn:
+        found = agenda.away(conn, NOW, NOW + 24 * HOUR, labels)
+        assert {one.key.uid for one in found} == {
+            "all day",
+            "weeks long",
+            "floating",
+            "titled",
+            "category",
+            "days",
+        }
+        assert found == sorted(found, key=lambda one: one.start_utc)
+        assert [one.key.uid for one in agenda.away(conn, NOW + 26 * HOUR, NOW + 30 * HOUR, [])] == [
+            "weeks long",
+            "next day",
+        ]
+
+
 def test_looking_up_by_name(store: Store) -> None:
     """By key, by UID in all calendars, by the same meeting elsewhere, by resource."""
     mine, copy = meeting("a"), meeting("a", account="own")
@@ -192,6 +225,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "due": lambda conn: agenda.due(conn, NOW, 100),
     "next wake": agenda.next_wake,
     "overlapping": lambda conn: agenda.overlapping(conn, NOW, NOW + HOUR, 10),
+    "away": lambda conn: agenda.away(conn, NOW, NOW + HOUR, ["[away]"]),
     "uids": lambda conn: agenda.by_uids(conn, ["a", "b"]),
     "copies": lambda conn: agenda.copies(conn, [meeting("a").key, meeting("b").key]),
     "get": lambda conn: agenda.get(conn, [meeting("a").key]),
