@@ -1,19 +1,21 @@
 """The limits on what leaves: how much at once, how much in an hour, how much to one address in a day.
 
 Messages to the owner are held back by no flood and by no daily limit, only by one hourly limit of
-their own.
+their own. Labels and webhooks reach nobody's mailbox: only a flood holds them back.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from daemon.store import deliveries
-from daemon.store.deliveries import Delivery
+from daemon.store import deliveries, optouts
+from daemon.store.deliveries import ACTIONS, Delivery
+from rules.fields import Pattern
 from rules.policy import Guard
 
 HOUR = timedelta(hours=1)
@@ -21,6 +23,15 @@ DAY = timedelta(days=1)
 
 OWNER_PER_HOUR = 60
 """More than this to the owner within an hour would be a fault of ours."""
+
+MOST_TOGETHER = 20
+"""How many deliveries one message may carry."""
+
+FLOOD = "flood"
+"""The error of what the flood brake holds."""
+
+ASKED_TO_STOP = "they asked not to be written to"
+"""The error of what an opt-out suppresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +43,35 @@ class Wait:
 
 
 def flooding(due: Sequence[Delivery], mine: Collection[str], guard: Guard) -> list[Delivery]:
-    """The messages to others that come due together and are too many; empty when they are not.
+    """What comes due together and is too much; empty when it is not.
 
-    What the brake or the owner let through before is not counted again.
+    Messages to others, labels and webhooks count; what the brake or the owner let through before is
+    not counted again.
     """
-    fresh = [one for one in due if one.to not in mine and one.cleared_at is None]
-    return fresh if len(fresh) > guard.max_per_run else []
+    fresh = [one for one in due if one.cleared_at is None and (one.do in ACTIONS or one.to not in mine)]
+    return fresh if messages(fresh) > guard.max_per_run else []
+
+
+def messages(some: Sequence[Delivery]) -> int:
+    """How many messages these make: those of one group share theirs."""
+    shared = Counter((one.group, one.to) for one in some if one.group)
+    alone = sum(1 for one in some if not one.group)
+    return alone + sum(-(-size // MOST_TOGETHER) for size in shared.values())
+
+
+def has_opted_out(conn: Connection, delivery: Delivery, mine: Collection[str]) -> bool:
+    """Whether its recipient asked not to be written to; never the owner."""
+    if delivery.to in mine or delivery.do in ACTIONS:
+        return False
+    return any(Pattern(one.pattern).matches(delivery.to) for one in optouts.list_(conn))
 
 
 def wait(
     conn: Connection, delivery: Delivery, mine: Collection[str], guard: Guard, now: datetime
 ) -> Wait | None:
     """The limit that keeps this message from leaving now, if any."""
+    if delivery.do in ACTIONS:
+        return None
     hour = now - HOUR
     if delivery.to in mine:
         left = deliveries.sent_to_since(conn, delivery.to, hour)

@@ -1,72 +1,119 @@
-"""What the owner is told about their outbox: a refusal, a doubt, a flood."""
+"""What the owner is told about their outbox: a refusal, a doubt, a flood, a rule that is trusted less."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from daemon.store import deliveries
 from daemon.store.deliveries import NOTICE, Delivery
+from rules.policy import Do
 
 KEEP_TRYING = timedelta(days=2)
 """How long a notice may wait for the mail server."""
 
 
-def tell_refused(conn: Connection, delivery: Delivery, why: str, to: str, now: datetime) -> None:
-    """Queue the news that a message was refused for good; never about a notice."""
-    what = delivery.subject or f"{delivery.rule}, {delivery.step}"
+def tell_refused(conn: Connection, party: Sequence[Delivery], why: str, to: str, now: datetime) -> None:
+    """Queue the news that what carried these was refused for good; never about a notice."""
+    leader = party[0]
+    failed = {
+        Do.MARK.value: "This label could not be put on its event:",
+        Do.WEBHOOK.value: f"This could not be told to your webhook {leader.to}:",
+    }.get(leader.do, f"This message to {leader.to} could not be sent:")
     _tell(
         conn,
-        delivery,
+        leader,
         "refused",
         to,
         now,
-        subject=f"Not sent: {what}",
+        subject=f"Not {'sent' if _is_mail(leader) else 'done'}: {_named(leader)}",
         body=(
-            f"This message to {delivery.to} could not be sent:\n\n    {what}\n\nThe reason given was:\n\n"
-            f"    {why}\n\nIt is not tried again by itself. Once the cause is mended, "
-            f"`rebookd outbox retry {delivery.id}` sends it."
+            f"{failed}\n\n    {_named(leader)}\n\nThe reason given was:\n\n    {why}\n\n"
+            f"It is not tried again by itself. Once the cause is mended, {_again(party)} "
+            f"{'sends' if _is_mail(leader) else 'does'} it."
         ),
     )
 
 
-def tell_unknown(conn: Connection, delivery: Delivery, why: str, to: str, now: datetime) -> None:
-    """Queue the news that nobody knows whether a message left; never about a notice."""
-    what = delivery.subject or f"{delivery.rule}, {delivery.step}"
+def tell_unknown(conn: Connection, party: Sequence[Delivery], why: str, to: str, now: datetime) -> None:
+    """Queue the news that nobody knows whether what carried these left; never about a notice."""
+    leader = party[0]
+    if _is_mail(leader):
+        doubt = f"I do not know whether this message reached {leader.to}:"
+        advice = (
+            "I do not send it again by myself, since it may have arrived. Please look into your sent mail or "
+            f"ask. If it did not arrive, {_again(party)} sends it."
+        )
+        name = "Message-ID"
+    else:
+        doubt = f"I do not know whether your webhook {leader.to} was told this:"
+        advice = (
+            "I do not tell it again by myself. Please look there for its id. If it was not told, "
+            f"{_again(party)} tells it."
+        )
+        name = "webhook-id"
     _tell(
         conn,
-        delivery,
+        leader,
         "unknown",
         to,
         now,
-        subject=f"Sent or not? {what}",
+        subject=f"{'Sent' if _is_mail(leader) else 'Told'} or not? {_named(leader)}",
         body=(
-            f"I do not know whether this message reached {delivery.to}:\n\n    {what}\n    "
-            f"Message-ID: {delivery.message_id}\n\nWhat happened:\n\n    {why}\n\n"
-            "I do not send it again by myself, since it may have arrived. Please look into your sent mail or "
-            f"ask. If it did not arrive, `rebookd outbox retry {delivery.id}` sends it."
+            f"{doubt}\n\n    {_named(leader)}\n    {name}: {leader.message_id}\n\nWhat happened:\n\n"
+            f"    {why}\n\n{advice}"
         ),
     )
 
 
-def tell_flood(conn: Connection, held: list[Delivery], most: int, to: str, now: datetime) -> None:
+def tell_flood(conn: Connection, messages: int, most: int, to: str, now: datetime) -> None:
     """Queue the news that too much came due at once and nothing of it was sent."""
     deliveries.add_notice(
         conn,
         "flood",
         now.isoformat(),
         to,
-        subject=f"{len(held)} messages came due at once; none was sent",
+        subject=f"{messages} messages came due at once; none was sent",
         body=(
-            f"{len(held)} messages to other people came due at the same moment. The guard allows {most}, so "
-            "I sent none of them: something may be wrong with a calendar or a rule.\n\n"
+            f"{messages} messages to other people, labels or webhooks came due at the same moment. The guard "
+            f"allows {most}, so none of them left: something may be wrong with a calendar or a rule.\n\n"
             "`rebookd outbox list --state held` shows them, `rebookd outbox approve --all` lets them go, and "
             "`rebookd outbox cancel ID` drops one."
         ),
         now=now,
         until=now + KEEP_TRYING,
     )
+
+
+def tell_demoted(conn: Connection, rule: str, to: str, now: datetime, *, mode: str, digest: str) -> None:
+    """Queue the news that a rule goes less far by itself from now on."""
+    deliveries.add_notice(
+        conn,
+        "demoted",
+        f"{rule}/{mode}/{digest}",
+        to,
+        subject=f"Rule {rule} is now mode {mode}",
+        body=(
+            f"Two messages of rule {rule} in a row were rejected; it is now {mode}. "
+            "Change the rule to lift this."
+        ),
+        now=now,
+        until=now + KEEP_TRYING,
+    )
+
+
+def _is_mail(delivery: Delivery) -> bool:
+    return delivery.do not in (Do.MARK, Do.WEBHOOK)
+
+
+def _named(delivery: Delivery) -> str:
+    return delivery.subject or f"{delivery.rule}, {delivery.step}"
+
+
+def _again(party: Sequence[Delivery]) -> str:
+    return f"`rebookd outbox retry {' '.join(str(one.id) for one in party)}`"
 
 
 def _tell(

@@ -10,6 +10,9 @@
 ``committing`` is made durable just before the step after which the server may have kept the mail. A
 delivery found there after a crash is ``unknown``: it is shown to the owner and never sent again by
 itself (RFC 5321 section 4.2.5 leaves no other way to know).
+
+A held delivery may lie in the owner's mailbox as a draft. Sent from there by hand, it is ``sent`` like any
+other, from whatever state it had reached meanwhile without leaving.
 """
 
 from __future__ import annotations
@@ -54,6 +57,10 @@ class Event(StrEnum):
     """Nobody knows whether it was kept."""
     HOLD = "hold"
     """It waits for the owner's word: approval, a draft, a flood."""
+    DRAFT = "draft"
+    """Something about its draft in the owner's mailbox is remembered."""
+    BY_HAND = "by_hand"
+    """The owner sent its draft."""
     APPROVE = "approve"
     """The owner lets it go."""
     RETRY = "retry"
@@ -79,6 +86,7 @@ class ForbiddenMove(Exception):
 
 _WAITING = (State.PENDING, State.RETRYING, State.HELD)
 _UNSENT = (*_WAITING, State.CLAIMED)
+_ENDED = (State.LAPSED, State.SUPERSEDED, State.SUPPRESSED)
 
 TABLE: dict[Event, dict[State, State]] = {
     Event.CLAIM: {State.PENDING: State.CLAIMED, State.RETRYING: State.CLAIMED},
@@ -90,6 +98,8 @@ TABLE: dict[Event, dict[State, State]] = {
     Event.REFUSE: {State.CLAIMED: State.REFUSED, State.COMMITTING: State.REFUSED},
     Event.DOUBT: {State.COMMITTING: State.UNKNOWN},
     Event.HOLD: {State.PENDING: State.HELD, State.RETRYING: State.HELD, State.CLAIMED: State.HELD},
+    Event.DRAFT: {State.HELD: State.HELD},
+    Event.BY_HAND: dict.fromkeys((*_UNSENT, *_ENDED), State.SENT),
     Event.APPROVE: {State.HELD: State.PENDING},
     Event.RETRY: dict.fromkeys((*_WAITING, State.REFUSED, State.UNKNOWN, State.LAPSED), State.PENDING),
     Event.CANCEL: dict.fromkeys(_UNSENT, State.SUPPRESSED),

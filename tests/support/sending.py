@@ -50,7 +50,7 @@ class SinkMailer:
         _strike(self.before)
         committing()
         _strike(self.between)
-        self.kept.append(message.decode())
+        self.kept += message.decode().split("\n")
         _strike(self.after)
         return Receipt(response="250 kept")
 
@@ -73,14 +73,14 @@ def raising(error: BaseException) -> Fault:
     return fault
 
 
-def write(delivery: Delivery) -> Mail:
-    """A mail that says which delivery it is for."""
+def write(delivery: Delivery, companions: Sequence[Delivery] = ()) -> Mail:
+    """A mail that says which deliveries it is for."""
     return Mail(
         sender="dana@va.example",
         recipients=(delivery.to,),
         subject=delivery.subject or f"About {delivery.step}",
         message_id=f"<{delivery.id}@va.example>",
-        raw=delivery.intent_key.encode(),
+        raw="\n".join(one.intent_key for one in (delivery, *companions)).encode(),
         text="",
     )
 

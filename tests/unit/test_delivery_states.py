@@ -6,7 +6,7 @@ import pytest
 
 from rules.delivery import FINAL, OPEN, TABLE, Event, ForbiddenMove, State, next_state
 
-OWNERS = {Event.RETRY, Event.APPROVE, Event.CANCEL}
+OWNERS = {Event.RETRY, Event.APPROVE, Event.CANCEL, Event.BY_HAND}
 
 
 def reachable(start: State, events: set[Event]) -> set[State]:
@@ -51,10 +51,11 @@ def test_sent_is_the_end() -> None:
 
 
 def test_only_committing_leads_to_sent_or_unknown() -> None:
-    """No message is called sent, or in doubt, that was not committed first."""
+    """No message is called sent, or in doubt, that was not committed first, unless the owner sent it."""
     into = {
         (source, target)
-        for row in TABLE.values()
+        for event, row in TABLE.items()
+        if event is not Event.BY_HAND
         for source, target in row.items()
         if target in {State.SENT, State.UNKNOWN}
     }
@@ -67,6 +68,16 @@ def test_committing_never_waits_again_without_an_answer() -> None:
         event for event, row in TABLE.items() if row.get(State.COMMITTING) in {State.PENDING, State.RETRYING}
     }
     assert ways == {Event.FAIL}
+
+
+def test_what_may_have_left_is_not_called_sent_by_hand() -> None:
+    """A draft sent by hand settles what did not leave by ourselves; a doubt is another matter."""
+    assert TABLE[Event.BY_HAND].keys() == frozenset(State) - {
+        State.COMMITTING,
+        State.SENT,
+        State.REFUSED,
+        State.UNKNOWN,
+    }
 
 
 @pytest.mark.parametrize("state", [State.SENT, State.COMMITTING, State.CLAIMED])

@@ -81,7 +81,7 @@ def test_due_messages_leave_once_in_one_session(store: Store) -> None:
 def test_offered_times_are_kept(store: Store) -> None:
     """What was offered can be recognised in the answer."""
 
-    def offering(delivery: Delivery) -> Mail:
+    def offering(*_: object) -> Mail:
         return Mail(
             sender=ME,
             recipients=(JO,),
@@ -200,7 +200,7 @@ def test_a_fault_in_one_message_never_touches_the_next(store: Store, where: str)
     """What raises is pushed an hour ahead and reported; its neighbour is sent."""
     bad, good = queue(store, "a", "b")
 
-    def fail(delivery: Delivery) -> Mail:
+    def fail(delivery: Delivery, _: object = ()) -> Mail:
         if delivery.id == bad:
             raise ZeroDivisionError
         return write(delivery)
@@ -231,7 +231,7 @@ def test_a_mail_to_anyone_else_is_never_handed_over(store: Store, recipients: tu
     (made,) = queue(store, "a")
     mailer = SinkMailer()
 
-    def stray(_: Delivery) -> Mail:
+    def stray(*_: object) -> Mail:
         return Mail(sender=ME, recipients=recipients, subject="s", message_id="<1@x>", raw=b"x", text="")
 
     outbox(store, mailer, compose=stray).run(NOW)
@@ -242,7 +242,7 @@ def test_what_cannot_be_written_is_refused_and_told(store: Store) -> None:
     """A template that does not render is the owner's to mend."""
     (made,) = queue(store, "a")
 
-    def refuse(delivery: Delivery) -> Mail:
+    def refuse(delivery: Delivery, _: object = ()) -> Mail:
         if delivery.id == made:
             raise Rejected("template 'sorry' does not exist")
         return write(delivery)

@@ -96,7 +96,7 @@ class Sending(RuleBasedStateMachine):
         die = raising(Crash())
         steps = {
             "recheck": {"recheck": lambda _: die() or Decision.go()},
-            "compose": {"compose": lambda one: die() or write(one)},
+            "compose": {"compose": lambda one, others: die() or write(one, others)},
         }
         used = cast("Store", store or self.store)
         try:
@@ -220,7 +220,7 @@ def test_disk_full_at_each_write(tmp_path: Path, pages: int) -> None:
                 yield conn
 
     small = Small(store._reading, store.path, store.identity)
-    heavy = lambda one: write(one).__class__(  # noqa: E731
+    heavy = lambda one, _: write(one).__class__(  # noqa: E731
         sender="dana@va.example",
         recipients=(one.to,),
         subject="s",
