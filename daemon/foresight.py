@@ -8,6 +8,7 @@ from datetime import datetime
 
 from connectors.base import Rejected
 from daemon import horizon
+from daemon.brakes import MOST_TOGETHER
 from daemon.mail.message import Mail
 from daemon.office import Office
 from daemon.poll import Progress, Trouble
@@ -75,20 +76,37 @@ def foresee(office: Office, at: datetime | None = None, progress: Progress | Non
 def write_all(office: Office, intents: Iterable[Intent], now: datetime) -> dict[str, Written]:
     """Each mail by its intent's key, as it would leave, or why it cannot be written.
 
-    In order: a time offered in one is offered to nobody else.
+    In order: a time offered in one is offered to nobody else. Intents of one group share a mail.
     """
     mails: dict[str, Written] = {}
     promised: list[tuple[Identity, Interval]] = []
-    for one in intents:
-        taken = [slot for identity, slot in promised if identity != one.identity]
+    for party in _parties(intents):
+        leader, *others = party
+        meetings = {one.identity for one in party}
+        taken = [slot for identity, slot in promised if identity not in meetings]
         try:
-            mail = office.scribe.write(one, now, taken)
+            mail = office.scribe.write(leader, now, taken, others)
         except Rejected as error:
-            mails[one.intent_key] = error
+            mails |= dict.fromkeys((one.intent_key for one in party), error)
         else:
-            mails[one.intent_key] = mail
-            promised += [(one.identity, slot) for slot in mail.offered]
+            mails |= dict.fromkeys((one.intent_key for one in party), mail)
+            for one, slots in zip(party, mail.offered_for, strict=True):
+                promised += [(one.identity, slot) for slot in slots]
     return mails
+
+
+def _parties(intents: Iterable[Intent]) -> list[list[Intent]]:
+    """Those that would share a mail, each party at the place of its first."""
+    parties: dict[tuple[str, ...], list[Intent]] = {}
+    for one in intents:
+        alone = one.mode == Mode.DRAFT or not one.group
+        key = (one.intent_key,) if alone else (one.group, one.to, one.mode)
+        parties.setdefault(key, []).append(one)
+    return [
+        party[at : at + MOST_TOGETHER]
+        for party in parties.values()
+        for at in range(0, len(party), MOST_TOGETHER)
+    ]
 
 
 def _as_seen_at(seen: Snapshot, then: datetime) -> Snapshot:

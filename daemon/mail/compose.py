@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ __all__ = ["Letter", "TemplateError", "UnsafeMail", "check_template", "compose",
 
 _WIDTH = 72
 _SIGNATURE_MARK = "-- "
-_WHEN, _PROPOSALS = "\x02when\x03", "\x02proposals\x03"  # no text of ours or theirs holds controls
+_BLOCK = "\x02{}{}\x03"  # stands for a drawn part; no text of ours or theirs holds controls
 
 _BY_FINDING = {
     ("reschedule", "unconfirmed", ""): "another-time",
@@ -36,6 +37,11 @@ _BY_FINDING = {
     ("reschedule", "missed", ""): "sorry-we-missed-you",
     ("reschedule", "missed", PRESUMED): "missed-each-other",
     ("reschedule", "missed", BY_ME): "sorry-i-missed-it",
+    ("reschedule", "declined", ""): "you-cannot-make-it",
+    ("reschedule", "cancelled", ""): "it-was-cancelled",
+    ("reschedule", "away", ""): "not-available",
+    ("reschedule", "silent", ""): "it-has-been-a-while",
+    ("reschedule", "ending", ""): "our-last-meeting",
 }
 _BY_ACTION = {"confirm": "confirm", "check_in": "check-in", "notify": "notify"}
 
@@ -49,24 +55,35 @@ class _Words:
     html: Markup | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """One drawn part of a mail, by the mark that stands for it in the text."""
+
+    mark: str
+    text: str
+    html: Markup
+
+
 def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
-    """The mail for one letter, always the same bytes for the same letter.
+    """The mail for one letter and its companions, always the same bytes for the same letter.
 
     Raises :class:`TemplateError` for a template of the owner's that cannot be used, and
     :class:`UnsafeMail` where the letter cannot become a mail.
     """
     if letter.for_owner and letter.to not in letter.owner.addresses:
         raise UnsafeMail("what is for the owner alone would go to somebody else, so it was not made")
+    if any(_kind(one) != _kind(letter) for one in letter.companions):
+        raise UnsafeMail("messages of different kinds or to different people would share a mail")
     values, tag = values_of(letter), language(letter.language).code
-    blocks = {
-        _WHEN: mail_html.block("when", values),
-        _PROPOSALS: mail_html.block("proposals", values) if letter.slots else Markup(""),
-    }
+    when, proposals = _when(values), _proposals(letter, values)
     own = templates_dir if letter.template else None
     found = find_template(_name_of(letter), letter.do, tag, own)
-    words = _fill_in(found, values, blocks)
+    words = _fill_in(found, values, when, proposals)
     footer = shipped(f"{tag}/footer-{'owner' if letter.for_owner else 'others'}.txt").render(values)
-    text = words.text.replace(_WHEN, _when_text(values)).replace(_PROPOSALS, _proposals_text(values))
+    text = words.text
+    for block in (*when, *proposals):
+        text = text.replace(block.mark, block.text)
+    blocks = {block.mark: block.html for block in (*when, *proposals)}
     body = mail_html.paragraphs(words.text, blocks) if words.html is None else words.html
     envelope = Envelope(
         sender=parse_mailbox(letter.sender),
@@ -81,9 +98,9 @@ def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
     content = Content(
         text=_page_of_text(text, footer),
         html=mail_html.page(body, footer, tag),
-        calendar=None if letter.veiled else letter.calendar_part,
+        calendar=letter.enclosed,
     )
-    return _mail(envelope, content, letter.slots)
+    return _mail(envelope, content, tuple(one.slots for one in letter.topics))
 
 
 def compose_notice(owner: Owner, sender: str, subject: str, body: str, *, key: str, now: datetime) -> Mail:
@@ -99,19 +116,26 @@ def compose_notice(owner: Owner, sender: str, subject: str, body: str, *, key: s
         language=tag,
     )
     html = mail_html.page(mail_html.paragraphs(text, {}), footer, tag)
-    return _mail(envelope, Content(text=_page_of_text(text, footer), html=html), ())
+    return _mail(envelope, Content(text=_page_of_text(text, footer), html=html), ((),))
+
+
+def _kind(letter: Letter) -> tuple[str | None, ...]:
+    """What letters of one mail have in common."""
+    return letter.do, letter.detector, letter.rule, letter.step, letter.template, letter.to
 
 
 def _name_of(letter: Letter) -> str:
-    by_finding = _BY_FINDING.get((letter.do, letter.detector, letter.tone))
+    by_finding = _BY_FINDING.get((letter.do, letter.detector, letter.manner))
     name = letter.template or _BY_ACTION.get(letter.do) or by_finding
     if name is None:
         raise UnsafeMail(f"there are no words for '{letter.do}' after '{letter.detector}'; name a template")
     return name
 
 
-def _fill_in(found: Found, values: Mapping[str, Any], blocks: Mapping[str, Markup]) -> _Words:
-    marked = {**values, "when": _WHEN, "proposals": _PROPOSALS if values["slots"] else ""}
+def _fill_in(
+    found: Found, values: Mapping[str, Any], when: Sequence[_Block], proposals: Sequence[_Block]
+) -> _Words:
+    marked = _placed(values, [one.mark for one in when], [one.mark for one in proposals], "\n\n")
     path = found.text.path
     first, _, text = found.text.render(marked).partition("\n")
     word, _, rest = first.partition(":")
@@ -126,24 +150,68 @@ def _fill_in(found: Found, values: Mapping[str, Any], blocks: Mapping[str, Marku
         raise TemplateError(path, 1, "the mail would be empty; write its text below the subject")
     html = None
     if found.html is not None:
-        drawn = {**values, "when": blocks[_WHEN], "proposals": blocks[_PROPOSALS]}
+        drawn = _placed(values, [one.html for one in when], [one.html for one in proposals], Markup(""))
         html = Markup(found.html.render(drawn))  # noqa: S704 - rendered with escaping on
     return _Words(subject=subject, text=re.sub(r"\n{3,}", "\n\n", lines), html=html)
 
 
-def _when_text(values: Mapping[str, Any]) -> str:
-    meeting = values["meeting"]
+def _placed(
+    values: Mapping[str, Any], when: Sequence[str], proposals: Sequence[str], between: str
+) -> dict[str, Any]:
+    """The values with their blocks, all in one and apart for each meeting."""
+    return {
+        **values,
+        "when": between.join(when),
+        "proposals": between.join(proposals) if values["slots"] else "",
+        "meetings": [
+            {**meeting, "when": one, "proposals": other}
+            for meeting, one, other in zip(values["meetings"], when, proposals, strict=True)
+        ],
+    }
+
+
+def _when(values: Mapping[str, Any]) -> list[_Block]:
+    """Title and time of each meeting."""
+    return [
+        _Block(
+            mark=_BLOCK.format("when", place),
+            text=_when_text(meeting),
+            html=mail_html.block("when", {"meeting": meeting}),
+        )
+        for place, meeting in enumerate(values["meetings"])
+    ]
+
+
+def _when_text(meeting: Mapping[str, str]) -> str:
     lines = (meeting["title"], meeting["text"], meeting["elsewhere"] and f"= {meeting['elsewhere']}")
     return "\n".join(f"  {line}" for line in lines if line)
 
 
-def _proposals_text(values: Mapping[str, Any]) -> str:
-    lines: list[str] = []
-    for slot in values["slots"]:
+def _proposals(letter: Letter, values: Mapping[str, Any]) -> list[_Block]:
+    """The times offered for each meeting; where there are several meetings, under its name."""
+    words, rest = language(letter.language), iter(values["slots"])
+    blocks: list[_Block] = []
+    for place, (topic, meeting) in enumerate(zip(letter.topics, values["meetings"], strict=True)):
+        slots = list(islice(rest, len(topic.slots)))
+        heading = f"{meeting['title'] or words.our_meeting}, {meeting['short']}" if letter.companions else ""
+        drawn = {"slots": slots, "heading": heading, "tell_me": "" if slots else words.tell_me}
+        blocks.append(
+            _Block(
+                mark=_BLOCK.format("proposals", place),
+                text=_proposals_text(drawn),
+                html=mail_html.block("proposals", drawn),
+            )
+        )
+    return blocks
+
+
+def _proposals_text(drawn: Mapping[str, Any]) -> str:
+    lines = [f"{drawn['heading']}:"] if drawn["heading"] else []
+    for slot in drawn["slots"]:
         lines.append(f"  {slot['number']}. {slot['text']}")
         if slot["elsewhere"]:
             lines.append(f"     = {slot['elsewhere']}")
-    return "\n".join(lines)
+    return "\n".join(lines) if drawn["slots"] else "\n".join([*lines, f"  {drawn['tell_me']}"])
 
 
 def _page_of_text(text: str, footer: str) -> str:
@@ -161,7 +229,7 @@ def _wrapped(text: str) -> str:
     )
 
 
-def _mail(envelope: Envelope, content: Content, offered: tuple[Interval, ...]) -> Mail:
+def _mail(envelope: Envelope, content: Content, offered_for: tuple[tuple[Interval, ...], ...]) -> Mail:
     return Mail(
         sender=envelope.sender.address,
         recipients=(envelope.to.address,),
@@ -169,5 +237,6 @@ def _mail(envelope: Envelope, content: Content, offered: tuple[Interval, ...]) -
         message_id=envelope.message_id,
         raw=write(envelope.headers(), content, envelope.digest),
         text=content.text,
-        offered=offered,
+        offered=tuple(slot for some in offered_for for slot in some),
+        offered_for=offered_for,
     )

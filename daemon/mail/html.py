@@ -9,9 +9,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from daemon.mail.template_files import TEMPLATES, shipped
+from daemon.mail.letter import OWNER_NAMES
+from daemon.mail.template_files import TEMPLATES
 from daemon.mail.template_language import Compiled, Shape, list_of, read_template
 
+_BLOCK: Shape = {**OWNER_NAMES, "heading": None, "tell_me": None}
 _LAYOUT: Shape = {"language": None, "body": None, "footer": list_of({"text": None})}
 _PARAGRAPH = Markup('<p style="margin:0 0 16px">{}</p>\n')
 _CODE = Markup(
@@ -23,7 +25,7 @@ _CODE = Markup(
 
 def block(name: str, values: Mapping[str, Any]) -> Markup:
     """One of the drawn parts, ``when`` or ``proposals``."""
-    return Markup(shipped(f"{name}.html").render(values))  # noqa: S704 - rendered with escaping on
+    return Markup(_drawn(name).render(values))  # noqa: S704 - rendered with escaping on
 
 
 def page(body: Markup, footer: str, language: str) -> str:
@@ -52,6 +54,11 @@ def _paragraph(part: str, blocks: Mapping[str, Markup]) -> Markup:
     if all(line.startswith("  ") for line in lines):
         return _CODE.format("\n".join(line.strip() for line in lines))
     return _PARAGRAPH.format(Markup("<br>\n").join(escape(line) for line in lines))
+
+
+@cache
+def _drawn(name: str) -> Compiled:
+    return read_template(TEMPLATES / f"{name}.html", _BLOCK)
 
 
 @cache

@@ -11,7 +11,9 @@ from connectors.ical_write import itip_counter, itip_request
 from daemon.store import calendars
 from rules.model import Intent, Interval, Occurrence, Owner
 from rules.people import organized_by_me
-from rules.policy import Do
+from rules.policy import Cancelled, Do, Ending, Missed, Silent
+
+_ANOTHER_MEETING = frozenset({Cancelled.word, Missed.word, Silent.word, Ending.word})
 
 
 def calendar_part(
@@ -27,9 +29,9 @@ def calendar_part(
 
     ``confirm`` sends my invitation again, unless the server schedules by itself and has delivered it
     (RFC 6638). ``reschedule`` of somebody else's meeting proposes the first offered time to its
-    organiser; the meeting stays as it is.
+    organiser; the meeting stays as it is. What asks for another meeting quotes none.
     """
-    if now >= occurrence.start_utc:
+    if now >= occurrence.start_utc or intent.detector in _ANOTHER_MEETING:
         return None
     ref, recurrence_id = occurrence.key.calendar, occurrence.key.recurrence_id
     resource = calendars.resource(conn, ref, occurrence.href)

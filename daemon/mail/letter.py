@@ -28,7 +28,8 @@ class Letter:
     ``sender`` is ``Name <address>``. ``zone`` is the recipient's IANA zone. ``slots`` are UTC.
     ``earlier`` are message ids already sent to this person about this meeting, oldest first.
     ``calendar_part`` is (method, iCalendar text). ``reason``, ``rule`` and ``step`` are shown to the
-    owner alone.
+    owner alone. ``companions`` are letters to the same person, about other meetings, that go along in
+    this one's mail; this one's address, language, zone and conversation are theirs, too.
     """
 
     do: str
@@ -52,11 +53,32 @@ class Letter:
     calendar_part: tuple[str, str] | None = None
     rule: str = ""
     step: str = ""
+    companions: tuple[Letter, ...] = ()
+
+    @property
+    def topics(self) -> tuple[Letter, ...]:
+        """The letters of this mail, one for each meeting, its own first."""
+        return (self, *self.companions)
+
+    @property
+    def manner(self) -> str:
+        """The tone of the whole mail: where the findings differ, the one that claims less."""
+        return max(one.tone for one in self.topics)
 
     @property
     def for_owner(self) -> bool:
         """Whether the owner alone reads it."""
         return self.do in FOR_OWNER
+
+    @property
+    def enclosed(self) -> tuple[str, str] | None:
+        """The calendar part that goes along: none of a private meeting, none in a mail about several."""
+        return None if self.veiled or self.companions else self.calendar_part
+
+    @property
+    def invites(self) -> bool:
+        """Whether the invitation is attached."""
+        return self.enclosed is not None and self.enclosed[0] == "REQUEST"
 
     @property
     def veiled(self) -> bool:
@@ -66,11 +88,16 @@ class Letter:
 
 _TIME: Shape = dict.fromkeys(("text", "day", "hours", "zone", "short", "elsewhere"))
 
+_TOPIC: Shape = {"title": None, **_TIME, **dict.fromkeys(("when", "proposals"))}
+_COMMANDS: Shape = dict.fromkeys(("held", "missed", "missed_by_me", "explain"))
+
 CLIENT_NAMES: Shape = {
     "name": None,
     "title": None,
     "owner": dict.fromkeys(("name", "address")),
     "meeting": {"title": None, **_TIME},
+    "count": None,
+    "meetings": list_of(_TOPIC),
     "slots": list_of({"number": None, **_TIME}),
     "mine": None,
     "followup": None,
@@ -82,13 +109,15 @@ CLIENT_NAMES: Shape = {
 
 OWNER_NAMES: Shape = {
     **CLIENT_NAMES,
+    "meetings": list_of({**_TOPIC, "people": None, "reason": None, "commands": _COMMANDS}),
     "people": list_of(dict.fromkeys(("name", "address", "text"))),
     "reason": None,
     "rule": None,
     "step": None,
     "detector": None,
+    "tone": None,
     "marks": dict.fromkeys(("held", "missed", "missed_by_me")),
-    "commands": dict.fromkeys(("held", "missed", "missed_by_me", "explain")),
+    "commands": _COMMANDS,
 }
 """What a template for the owner may use."""
 
@@ -99,51 +128,79 @@ def names_for(do: str) -> Shape:
 
 
 def values_of(letter: Letter) -> dict[str, Any]:
-    """The values of those names, all text, numbers, yes or no, and lists and mappings of them."""
+    """The values of those names, all text, numbers, yes or no, and lists and mappings of them.
+
+    ``when`` and ``proposals`` are left to whoever draws them.
+    """
     words = language(letter.language)
     here, there = zone(letter.zone, letter.owner.zone), zone(letter.owner.zone, "UTC")
-    meeting = Interval(letter.occurrence.start_utc, letter.occurrence.end_utc)
-    alike = all(same_wall_time(one, here, there) for one in (meeting, *letter.slots))
+    meetings = [Interval(one.occurrence.start_utc, one.occurrence.end_utc) for one in letter.topics]
+    slots = [slot for one in letter.topics for slot in one.slots]
+    alike = all(same_wall_time(one, here, there) for one in (*meetings, *slots))
     elsewhere = None if alike else there
-    title = "" if letter.veiled else clean(without_marks(letter.occurrence.title, letter.owner.marks))
+    topics = [
+        {"title": _title(one), **spoken(meeting, here, elsewhere, words)}
+        for one, meeting in zip(letter.topics, meetings, strict=True)
+    ]
+    several = words.our_meetings.format(count=len(topics)) if letter.companions else ""
     values: dict[str, Any] = {
         "name": _display_name(letter.to_name),
-        "title": title or words.our_meeting,
+        "title": several or topics[0]["title"] or words.our_meeting,
         "owner": {"name": clean(letter.owner.name), "address": clean(letter.owner.addresses[0])},
-        "meeting": {"title": title, **spoken(meeting, here, elsewhere, words)},
+        "meeting": dict(topics[0]),
+        "count": len(topics),
+        "meetings": topics,
         "slots": [
             {"number": number, **spoken(slot, here, elsewhere, words)}
-            for number, slot in enumerate(letter.slots, start=1)
+            for number, slot in enumerate(slots, start=1)
         ],
-        "mine": letter.organized_by_me,
-        "followup": bool(letter.earlier),
-        "invitation": letter.calendar_part is not None and letter.calendar_part[0] == "REQUEST",
+        "mine": all(one.organized_by_me for one in letter.topics),
+        "followup": all(one.earlier for one in letter.topics),
+        "invitation": letter.invites,
     }
-    return values | _owner_values(letter) if letter.for_owner else values
+    return values | _owner_values(letter, topics) if letter.for_owner else values
 
 
-def _owner_values(letter: Letter) -> dict[str, Any]:
+def _title(letter: Letter) -> str:
+    return "" if letter.veiled else clean(without_marks(letter.occurrence.title, letter.owner.marks))
+
+
+def _owner_values(letter: Letter, topics: list[dict[str, str]]) -> dict[str, Any]:
     marks = letter.owner.marks
-    event = shell_word(str(letter.occurrence.identity))
-    # A name that begins with "-" would be read as an option.
-    event = f"-- {event}" if event.lstrip("$'").startswith("-") else event
     return {
+        "meetings": [
+            {
+                **topic,
+                "people": ", ".join(one["text"] for one in _people(each)),
+                "reason": clean(each.reason, _LONGEST_REASON),
+                "commands": _commands(each),
+            }
+            for topic, each in zip(topics, letter.topics, strict=True)
+        ],
         "people": _people(letter),
         "reason": clean(letter.reason, _LONGEST_REASON),
         "rule": clean(letter.rule),
         "step": clean(letter.step),
         "detector": clean(letter.detector),
+        "tone": clean(letter.manner),
         "marks": {
             "held": _first(marks.held),
             "missed": _first(marks.missed),
             "missed_by_me": _first(marks.missed_by_me),
         },
-        "commands": {
-            "held": f"rebookd mark {event} held",
-            "missed": f"rebookd mark {event} missed",
-            "missed_by_me": f"rebookd mark {event} missed-by-me",
-            "explain": f"rebookd explain {event}",
-        },
+        "commands": _commands(letter),
+    }
+
+
+def _commands(letter: Letter) -> dict[str, str]:
+    event = shell_word(str(letter.occurrence.identity))
+    # A name that begins with "-" would be read as an option.
+    event = f"-- {event}" if event.lstrip("$'").startswith("-") else event
+    return {
+        "held": f"rebookd mark {event} held",
+        "missed": f"rebookd mark {event} missed",
+        "missed_by_me": f"rebookd mark {event} missed-by-me",
+        "explain": f"rebookd explain {event}",
     }
 
 

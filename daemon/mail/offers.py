@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from daemon.store import agenda
 from daemon.store.offered import offered
+from rules.attendance import is_away
 from rules.fields import Span
 from rules.hours import zone
 from rules.model import Interval, Occurrence, Owner, PartStat, Status
 from rules.people import my_answer
-from rules.policy import Step
+from rules.policy import Away, Ending, Step
 from rules.slots import free_slots
 
 LONGEST = timedelta(days=31)
@@ -30,14 +31,21 @@ def offers(
     *,
     now: datetime,
     recipient_zone: str,
+    detector: str = "",
     promised: Iterable[Interval] = (),
 ) -> tuple[Interval, ...]:
     """Free times for the meeting as it stands in the store at ``now`` (UTC).
 
-    ``within`` counts from the meeting's start, or from now when that is past; ``notice`` from now.
+    ``within`` counts from the meeting's start, or from now when that is past; ``notice`` from now. After
+    ``away`` it counts from the end of the absence, after ``ending`` from the day after the meeting.
     ``promised`` are times offered to others of which the store knows nothing.
     """
-    span = window(occurrence, step, owner, now)
+    base = occurrence.start_utc
+    if detector == Away.word:
+        base = _back(conn, occurrence, owner)
+    elif detector == Ending.word:
+        base = _day_of(occurrence.end_utc, owner, later=1)
+    span = window(base, step, owner, now)
     length = max(occurrence.end_utc - occurrence.start_utc, ROUND)
     like = occurrence.start.astimezone(zone(owner.zone)).time()
     return free_slots(
@@ -51,13 +59,28 @@ def offers(
     )
 
 
-def window(occurrence: Occurrence, step: Step, owner: Owner, now: datetime) -> Interval:
-    """Where the offered times may lie: not before the meeting's own day, nor sooner than the notice."""
-    earliest = _later(now, step.notice, owner)
-    base = max(occurrence.start_utc, now)
-    home = zone(owner.zone)
-    own_day = base.astimezone(home).replace(hour=0, minute=0, second=0, microsecond=0)
-    return Interval(max(earliest, own_day.astimezone(earliest.tzinfo)), _later(base, step.within, owner))
+def window(start: datetime, step: Step, owner: Owner, now: datetime) -> Interval:
+    """Where the offered times may lie: not before the day of ``start``, nor sooner than the notice."""
+    base = max(start, now)
+    return Interval(
+        max(_later(now, step.notice, owner), _day_of(base, owner)), _later(base, step.within, owner)
+    )
+
+
+def _day_of(at: datetime, owner: Owner, later: int = 0) -> datetime:
+    """The first instant (UTC) of the owner's day, or of one some days later."""
+    day = at.astimezone(zone(owner.zone)).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return (day + timedelta(days=later)).astimezone(UTC)
+
+
+def _back(conn: Connection, occurrence: Occurrence, owner: Owner) -> datetime:
+    """When the absence that the meeting lies in is over (UTC); one that follows at once belongs to it."""
+    back = occurrence.start_utc
+    for one in agenda.between(conn, back - LONGEST, back + LONGEST):  # earliest first
+        covers = one.start_utc <= back or one.start_utc < occurrence.end_utc
+        if covers and one.identity != occurrence.identity and _is_absence(one, owner):
+            back = max(back, one.end_utc)
+    return back
 
 
 def _later(at: datetime, span: Span, owner: Owner) -> datetime:
@@ -75,10 +98,17 @@ def busy(conn: Connection, span: Interval, owner: Owner, moving: Occurrence) -> 
         if one.end_utc > span.start and _takes_time(one, owner)
     ]
     taken += offered(conn, span.start, except_for=moving.identity)
-    return taken
+    return [*taken, Interval(moving.start_utc, moving.end_utc)]
 
 
 def _takes_time(occurrence: Occurrence, owner: Owner) -> bool:
+    if _is_absence(occurrence, owner):
+        return True
     if occurrence.transparent or occurrence.status is Status.CANCELLED:
         return False
     return my_answer(occurrence, owner) is not PartStat.DECLINED
+
+
+def _is_absence(occurrence: Occurrence, owner: Owner) -> bool:
+    """Whether it says that I am out of office, all day or not, whether it shows as busy or not."""
+    return is_away(occurrence, owner.marks) and occurrence.status is not Status.CANCELLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -17,7 +18,7 @@ from daemon.mail.invitation import calendar_part
 from daemon.mail.letter import FOR_OWNER, Letter
 from daemon.mail.message import Mail
 from daemon.mail.offers import offers
-from daemon.store import agenda, deliveries
+from daemon.store import agenda, contacts, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.model import Account, Address, Intent, Interval, Occurrence
@@ -35,8 +36,8 @@ class Scribe:
         self._accounts = settings.seen_accounts()
         self._steps = {(rule.name, step.step): step for rule in settings.policy.rules for step in rule.then}
 
-    def compose(self, delivery: Delivery) -> Mail:
-        """The mail for a delivery. Raises :class:`Rejected` where it cannot be written."""
+    def compose(self, delivery: Delivery, companions: Sequence[Delivery] = ()) -> Mail:
+        """The mail for a delivery, and for those that go along. Raises :class:`Rejected`."""
         now = self._clock.now()
         if delivery.do == NOTICE:
             return compose_notice(
@@ -47,20 +48,30 @@ class Scribe:
                 key=delivery.intent_key,
                 now=now,
             )
-        return self.write(delivery.intent, now)
+        return self.write(delivery.intent, now, companions=[one.intent for one in companions])
 
-    def write(self, intent: Intent, now: datetime, promised: Sequence[Interval] = ()) -> Mail:
-        """The mail an intent asks for at ``now`` (UTC). Raises :class:`Rejected`.
+    def write(
+        self,
+        intent: Intent,
+        now: datetime,
+        promised: Sequence[Interval] = (),
+        companions: Sequence[Intent] = (),
+    ) -> Mail:
+        """The mail an intent asks for at ``now`` (UTC), its companions in the same. Raises :class:`Rejected`.
 
         ``promised`` are times offered in mails to others that are only being shown, too.
         """
+        if len({self._wall(one) for one in (intent, *companions)}) > 1:
+            raise Rejected("messages of different clients would share a mail, so it was not made")
         with self._store.read() as conn:
-            occurrence = agenda.get(conn, [intent.key]).get(intent.key)
-            if occurrence is None:
-                raise Rejected("the meeting is no longer in the calendar")
-            letter = self._letter(conn, intent, occurrence, now, promised)
+            letter = self._letter(conn, intent, now, promised)
+            others: list[Letter] = []
+            taken = [*promised, *letter.slots]
+            for one in companions:
+                others.append(self._letter(conn, one, now, taken, zone=letter.zone))
+                taken += others[-1].slots
         try:
-            return compose(letter, templates_dir(self._settings))
+            return compose(replace(letter, companions=tuple(others)), templates_dir(self._settings))
         except (TemplateError, UnsafeMail) as error:
             raise Rejected(str(error)) from error
 
@@ -68,18 +79,31 @@ class Scribe:
         self,
         conn: Connection,
         intent: Intent,
-        occurrence: Occurrence,
         now: datetime,
         promised: Sequence[Interval],
+        zone: str | None = None,
     ) -> Letter:
+        """What to write of one meeting; in ``zone``, or in the recipient's."""
+        occurrence = meeting_of(conn, intent)
+        if occurrence is None:
+            raise Rejected("the meeting is no longer in the calendar")
         owner = self._settings.owner
-        account = self._accounts.get(intent.key.calendar.account) or Account(name="")
+        account = self._account(intent)
         for_owner = intent.do in FOR_OWNER
-        zone = owner.zone if for_owner else self._zone_of(account, occurrence)
+        zone = zone or (owner.zone if for_owner else self._zone_of(account, occurrence))
         step = self._steps.get((intent.rule, intent.step))
         slots: tuple[Interval, ...] = ()
         if intent.do == Do.RESCHEDULE and step is not None:
-            slots = offers(conn, occurrence, step, owner, now=now, recipient_zone=zone, promised=promised)
+            slots = offers(
+                conn,
+                occurrence,
+                step,
+                owner,
+                now=now,
+                recipient_zone=zone,
+                detector=intent.detector,
+                promised=promised,
+            )
         return Letter(
             do=intent.do,
             detector=intent.detector,
@@ -104,12 +128,30 @@ class Scribe:
             step=intent.step,
         )
 
+    def _account(self, intent: Intent) -> Account:
+        name = intent.key.calendar.account
+        return self._accounts.get(name) or Account(name=name)
+
+    def _wall(self, intent: Intent) -> str:
+        """The client, or the account without one, behind whose wall a meeting lies."""
+        account = self._account(intent)
+        return account.client or account.name
+
     def _zone_of(self, account: Account, occurrence: Occurrence) -> str:
         """The recipient's zone: what the configuration says, else the event's own, else the owner's."""
         for name in (account.time_zone, occurrence.tzid):
             if name and name != "UTC" and name in available_timezones():
                 return name
         return self._settings.owner.zone
+
+
+def meeting_of(conn: Connection, intent: Intent) -> Occurrence | None:
+    """The meeting an intent is about, in its calendar or, long past, as remembered with its people."""
+    found = agenda.get(conn, [intent.key]).get(intent.key)
+    if found is not None:
+        return found
+    known = contacts.of(conn, intent.people).values()
+    return next((one.last for one in known if one.last is not None and one.last.key == intent.key), None)
 
 
 def templates_dir(settings: Settings) -> Path:

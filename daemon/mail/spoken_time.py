@@ -13,18 +13,29 @@ from rules.model import Interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """How one language writes dates (Unicode LDML patterns) and calls a meeting without a title."""
+    """How one language writes dates (Unicode LDML patterns) and calls what has no title.
+
+    ``our_meetings`` has a place for their ``count``; ``tell_me`` stands where no free time was found.
+    """
 
     code: str
     locale: str
     day: str
     short_day: str
     our_meeting: str
+    our_meetings: str
+    tell_me: str
 
 
 LANGUAGES = {
     "en": Language(
-        code="en", locale="en_GB", day="EEE d MMMM y", short_day="EEE d MMMM", our_meeting="our meeting"
+        code="en",
+        locale="en_GB",
+        day="EEE d MMMM y",
+        short_day="EEE d MMMM",
+        our_meeting="our meeting",
+        our_meetings="our {count} meetings",
+        tell_me="tell me what would suit you",
     ),
     "pt": Language(
         code="pt",
@@ -32,6 +43,8 @@ LANGUAGES = {
         day="EEE, d 'de' MMMM 'de' y",
         short_day="EEE, d 'de' MMMM,",
         our_meeting="a nossa reunião",
+        our_meetings="as nossas {count} reuniões",
+        tell_me="diga-me o que lhe convém",
     ),
 }
 

@@ -16,10 +16,15 @@ TEMPLATES = Path(__file__).parent / "templates"
 BUILT_IN = (
     "another-time",
     "confirm",
+    "it-has-been-a-while",
+    "it-was-cancelled",
     "missed-each-other",
+    "not-available",
+    "our-last-meeting",
     "something-came-up",
     "sorry-i-missed-it",
     "sorry-we-missed-you",
+    "you-cannot-make-it",
 )
 """The templates for other people that come with rebookd."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
@@ -16,6 +17,7 @@ from rules.model import Address, Attendee, CalendarRef, Interval, Occurrence, Oc
 DANA = Owner(
     name="Dana Reyes", addresses=(Address("dana@va.example"),), hours=WorkingHours(zone="Europe/Lisbon")
 )
+DAY = timedelta(days=1)
 JO = Address("jo@acme.example")
 LISBON = ZoneInfo("Europe/Lisbon")
 REQUEST = ("REQUEST", "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n")
@@ -27,6 +29,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "sorry-we-missed-you": {"detector": "missed"},
     "missed-each-other": {"detector": "missed", "tone": "presumed"},
     "sorry-i-missed-it": {"detector": "missed", "tone": "by_me"},
+    "you-cannot-make-it": {"detector": "declined"},
+    "it-was-cancelled": {"detector": "cancelled"},
+    "not-available": {"detector": "away"},
+    "it-has-been-a-while": {"detector": "silent"},
+    "our-last-meeting": {"detector": "ending"},
     "check-in": {"do": "check_in", "detector": "unaccounted", "to": DANA.addresses[0], "slots": ()},
     "notify": {"do": "notify", "detector": "conflict", "to": DANA.addresses[0], "slots": ()},
 }
@@ -79,6 +86,17 @@ def letter(**more: Any) -> Letter:
         "step": "ask",
     }
     return Letter(**plain | more)
+
+
+def together(**more: Any) -> Letter:
+    """A letter about three meetings: the second has no title, the third no free times."""
+    kickoff = letter(**more)
+    moved = {"slots": tuple(Interval(one.start + DAY, one.end + DAY) for one in kickoff.slots[:2])}
+    others = (
+        letter(**more | moved, occurrence=occurrence(title=""), intent_key="second"),
+        letter(**more | {"slots": ()}, occurrence=occurrence(title="Retro"), intent_key="third"),
+    )
+    return replace(kickoff, companions=others)
 
 
 def opened(mail: Mail) -> EmailMessage:

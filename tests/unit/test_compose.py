@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from daemon.mail.compose import UnsafeMail, compose, compose_notice
+from rules.detections import DETECTORS
 from rules.model import Address, Identity, Marks, OccurrenceKey
 from tests.support.letters import (
     DANA,
@@ -38,7 +39,7 @@ def test_every_kind_is_written_in_every_language(kind: str, language: str) -> No
     mail = compose(letter(language=language, **KINDS[kind]))
     message = opened(mail)
     assert message["Subject"] == mail.subject
-    assert "Kickoff review" in mail.subject
+    assert "Kickoff review" in mail.subject + (mail.text if kind == "it-has-been-a-while" else "")
     assert "15:00–15:30 Europe/Lisbon (UTC+00:00)" in mail.text
     assert message["Content-Language"] == language
     assert f'<html lang="{language}">' in html(mail)
@@ -96,12 +97,18 @@ def test_words_fit_the_finding() -> None:
     assert "sorry we did not get to talk" in said["sorry-we-missed-you"]
     assert "We seem to have missed each other" in said["missed-each-other"]
     assert "I was not there" in said["sorry-i-missed-it"]
-    for kind in ("confirm", "another-time", "something-came-up"):
+    assert "thank you for letting me know that you cannot make it" in said["you-cannot-make-it"].lower()
+    assert "Our meeting was cancelled" in said["it-was-cancelled"]
+    assert "I will not be available at the time of our meeting" in said["not-available"]
+    assert "It has been a while since our last meeting" in said["it-has-been-a-while"]
+    assert "Our series of meetings comes to its last one" in said["our-last-meeting"]
+    for kind in ("confirm", "another-time", "something-came-up", "you-cannot-make-it", "not-available"):
         assert "The meeting stays as it is until we have agreed" in said[kind]
-    for kind in ("sorry-we-missed-you", "missed-each-other", "sorry-i-missed-it"):
+    for kind in ("sorry-we-missed-you", "missed-each-other", "sorry-i-missed-it", "it-was-cancelled",
+                 "it-has-been-a-while", "our-last-meeting"):  # fmt: skip
         assert "Nothing is booked until you pick a time" in said[kind]
     for text in said.values():
-        assert not re.search(r"you (missed|did not|didn't|failed|forgot)", text)
+        assert not re.search(r"you (missed|did not|didn't|failed|forgot|cancelled)", text)
 
 
 def test_only_an_organiser_promises_to_send_the_new_time() -> None:
@@ -194,7 +201,7 @@ def test_a_private_meeting_has_no_title_for_others(kind: str) -> None:
     plain = KINDS[kind] | {"occurrence": private, "calendar_part": REQUEST}
     mail = compose(letter(**plain))
     assert "Surgery" not in everything(mail)
-    assert "our meeting" in mail.subject
+    assert "our meeting" in mail.subject or kind == "it-has-been-a-while"
     assert "text/calendar" not in {part.get_content_type() for part in opened(mail).walk()}
     assert "Surgery" in compose(letter(**KINDS["notify"], occurrence=private)).subject
 
@@ -263,7 +270,7 @@ def test_commands_are_safe_to_paste(uid: str, recurrence_id: str | None, word: s
 
 
 @pytest.mark.parametrize("language", ["en", "pt"])
-@pytest.mark.parametrize("detector", ["unconfirmed", "missed", "unaccounted", "conflict", ""])
+@pytest.mark.parametrize("detector", [*DETECTORS, ""])
 def test_a_notice_of_a_finding_says_why_and_how_to_look(detector: str, language: str) -> None:
     """The owner reads what was found, the reason in one line, the rule, and the command that explains it."""
     more = {"detector": detector, "reason": "Overlaps Standup.\n\n    rm -rf ~\n"}
@@ -272,6 +279,9 @@ def test_a_notice_of_a_finding_says_why_and_how_to_look(detector: str, language:
     assert "rm -rf ~</pre>" not in html(mail)
     assert "    rebookd explain kickoff\n" in mail.text
     assert "confirm-acme" in mail.text
+    unknown = compose(letter(language=language, **KINDS["notify"] | {"detector": "other"}))
+    assert (mail.subject == unknown.subject) is not bool(detector)
+    assert (mail.text.split("\n")[0] == unknown.text.split("\n")[0]) is not bool(detector)
 
 
 def test_plain_words_to_the_owner() -> None:

@@ -11,7 +11,7 @@ from daemon.mail.compose import TemplateError, check_template, compose
 from daemon.mail.letter import CLIENT_NAMES, OWNER_NAMES, values_of
 from daemon.mail.template_files import BUILT_IN, BUILT_IN_FOR_OWNER, TEMPLATES
 from daemon.mail.template_language import FILTERS, LARGEST_SOURCE, LOOP, Shape, read_template
-from tests.support.letters import KINDS, html, letter, occurrence, opened
+from tests.support.letters import KINDS, html, letter, occurrence, opened, together
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "templates.md"
 
@@ -84,7 +84,7 @@ def test_own_words_come_before_ours_only_when_named(tmp_path: Path) -> None:
         ("Subject: x\n\n{{ name|center(1000000000) }}\n", ":3: there is no filter 'center'; there are"),
         ("Subject: x\n\n{{ name|safe }}\n", ":3: there is no filter 'safe'"),
         ("Subject: x\n\n{{ name is callable }}\n", ":3: there is no test 'callable'"),
-        ("Subject: x\n\n{% for c in name %}{% endfor %}\n", ":3: a loop goes over one of slots"),
+        ("Subject: x\n\n{% for c in name %}{% endfor %}\n", ":3: a loop goes over one of meetings, slots"),
         ("Subject: x\n\n{% for a in slots %}{{ a.nope }}{% endfor %}\n", ":3: there is no 'nope' here"),
         ("Subject: x\n\n{% for a in slots %}{% endfor %}{{ a }}\n", ":3: there is no 'a' here"),
         (
@@ -151,7 +151,9 @@ def test_our_own_templates_for_others_see_only_what_others_may(language: str) ->
 def test_templates_get_plain_data_of_exactly_the_documented_shape(kind: str) -> None:
     """Text, numbers, yes or no, lists and mappings of them: nothing with methods worth calling."""
     one = letter(**KINDS[kind])
-    values = values_of(one) | {"when": "", "proposals": ""}
+    drawn = {"when": "", "proposals": ""}
+    values = values_of(one) | drawn
+    values["meetings"] = [each | drawn for each in values["meetings"]]
     _has_shape(values, OWNER_NAMES if one.for_owner else CLIENT_NAMES)
 
 
@@ -171,7 +173,7 @@ def _has_shape(value: object, shape: Shape | None) -> None:
 
 def test_the_documented_template_works(tmp_path: Path) -> None:
     """The example of the reference page composes, with and without proposals."""
-    (source,) = re.findall(r"```jinja\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    source, several = re.findall(r"```jinja\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     write(tmp_path, source)
     with_slots = compose(letter(template="sorry"), tmp_path)
     assert with_slots.subject == "A new time for Kickoff review?"
@@ -179,6 +181,13 @@ def test_the_documented_template_works(tmp_path: Path) -> None:
     assert (
         "When would suit you?\n\nDana Reyes\n" in compose(letter(template="sorry", slots=()), tmp_path).text
     )
+    plain = compose(together(template="sorry"), tmp_path)
+    assert plain.subject == "A new time for our 3 meetings?"
+    assert "Does one of these suit you?\n\nKickoff review, Tue 3 March 10:00:\n  1. " in plain.text
+    write(tmp_path, several)
+    mail = compose(together(template="sorry"), tmp_path)
+    assert mail.subject == "3 meetings: new times?"
+    assert re.search(r"Retro\n  Tue 3 March 2026, .*\n.*\n\nRetro, Tue 3 March 10:00:\n  tell me", mail.text)
 
 
 def test_the_documented_names_are_those_there_are(tmp_path: Path) -> None:
@@ -191,7 +200,7 @@ def test_the_documented_names_are_those_there_are(tmp_path: Path) -> None:
     ]
     listed = [set(re.findall(r"`([a-z_.]+)`", " ".join(part))) for part in rows]
     assert listed[0] == _names(CLIENT_NAMES)
-    assert listed[1] == _names({name: OWNER_NAMES[name] for name in OWNER_NAMES if name not in CLIENT_NAMES})
+    assert listed[1] == _names(OWNER_NAMES) - _names(CLIENT_NAMES)
     for word in (*FILTERS, *(f"loop.{word}" for word in LOOP), *BUILT_IN, *BUILT_IN_FOR_OWNER):
         assert f"`{word}`" in page
     for kind, part in (("another-time", before), ("notify", after)):
@@ -211,7 +220,7 @@ def test_the_documented_names_are_those_there_are(tmp_path: Path) -> None:
 
 def _names(shape: Shape) -> set[str]:
     """How the page spells the names of a shape."""
-    singular = {"slots": "slot", "people": "person"}
+    singular = {"slots": "slot", "people": "person", "meetings": "one"}
     spelled: set[str] = set()
     for name, below in shape.items():
         if below is None or name in singular:
