@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from daemon.config.settings import ConfigProblems, Problem, load, load_policy, read_yaml
 from daemon.config.yaml_tree import parse_yaml
+from rules.detections import DETECTORS
 from tests.support.files import CONFIG, RULES, write
+
+WORDS = ", ".join(DETECTORS)
 
 SECONDS = 2.0
 """What reading one hostile file may cost in CPU (on a busy machine, three times that)."""
