@@ -102,9 +102,9 @@ def make_sure(delivery: Delivery, mail: Mail) -> None:
         raise ValueError("a mail lacks its sender, its Message-ID or its text, or is too large")
 
 
-def offered_in(mail: Mail, size: int) -> list[tuple[Interval, ...]]:
+def offered_in(mail: Mail, size: int) -> Sequence[tuple[Interval, ...]]:
     """The times proposed for each of the mail's deliveries."""
-    return [mail.offered, *[()] * (size - 1)]
+    return mail.offered_for if len(mail.offered_for) == size else [mail.offered, *[()] * (size - 1)]
 
 
 class Steps:

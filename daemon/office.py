@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from connectors.base import CalendarConnector, Mailer
+from connectors.base import CalendarConnector, Drafts, Mailer
 from daemon import notices, wiring
+from daemon.carriers import MarkCarrier, Poster, WebhookCarrier
 from daemon.clock import Clock
 from daemon.config.settings import Settings
 from daemon.decide import Decided, Decider
@@ -23,6 +24,7 @@ from daemon.store import agenda
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
+from rules.policy import Do
 
 if TYPE_CHECKING:
     from daemon.mail.scribe import Scribe
@@ -44,7 +46,7 @@ class Round:
 class Office:
     """Everything one configuration needs to poll, decide and send.
 
-    ``connect`` and ``mailer`` stand in for the configured ones, for tests.
+    ``connect``, ``mailer``, ``drafts`` and ``webhook`` stand in for the configured ones, for tests.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Office:
         *,
         connect: Connect = wiring.connector,
         mailer: Mailer | None = None,
+        drafts: Drafts | None = None,
+        webhook: Callable[[Settings, str], Poster] = wiring.webhook,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -71,6 +75,11 @@ class Office:
             compose=self._compose,
             guard=settings.policy.guard,
             owner=settings.owner,
+            carriers={
+                Do.MARK: MarkCarrier(store, settings, self._connect_to_send),
+                Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(webhook, settings)),
+            },
+            drafts=drafts or wiring.drafts(settings),
             stopping=self.stopping.is_set,
         )
 
@@ -137,8 +146,8 @@ class Office:
             connector.close()
         self._connectors.clear()
 
-    def _compose(self, delivery: Delivery) -> Mail:
-        return self.scribe.compose(delivery)
+    def _compose(self, delivery: Delivery, companions: Sequence[Delivery]) -> Mail:
+        return self.scribe.compose(delivery, companions)
 
     def _connect_to_send(self, account: str) -> CalendarConnector:
         return self._connector("send", account)

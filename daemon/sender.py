@@ -108,6 +108,9 @@ class Sender:
         """The delivery and whoever of its group was let through with it, all under one lease."""
         now, who = self._clock.now(), self._ledger.who
         with self._store.write() as conn:
+            current = deliveries.get(conn, due.id)
+            if current is None or current.next_try_at > now:
+                return []  # it went with another of its group meanwhile
             leader = deliveries.claim(conn, due.id, who, now, LEASE)
             if leader is None:
                 return []

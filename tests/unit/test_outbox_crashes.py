@@ -114,6 +114,19 @@ class Sending(RuleBasedStateMachine):
                 until = self.clock.at + timedelta(hours=9)
                 deliveries.add(conn, [intent(f"m{self.queued}", to=to, until=until)], self.clock.at)
 
+    @rule(size=st.integers(2, 4))
+    def come_due_together(self, size: int) -> None:
+        """New messages of one group, which share one mail, about meetings with one person."""
+        with self.store.write() as conn:
+            start = self.queued
+            self.queued += size
+            to = Address(f"g{start}@acme.example")
+            until = self.clock.at + timedelta(hours=9)
+            group = [
+                intent(f"m{n + 1}", to=to, until=until, group=f"ask {to}") for n in range(start, self.queued)
+            ]
+            deliveries.add(conn, group, self.clock.at)
+
     @rule(fault=st.sampled_from(sorted(FAULTS)), after=st.integers(0, 2))
     def run_with_a_fault(self, fault: str, after: int) -> None:
         """The mailer fails, or the process dies in it, at the first message or a later one."""
@@ -163,8 +176,12 @@ class Sending(RuleBasedStateMachine):
             everything = deliveries.list_(conn)
         assert {one.state for one in everything} <= FINAL
         told = {one.intent_key.split("\x1f")[2].split("/")[0] for one in everything if one.step == "unknown"}
-        doubts = {str(one.id) for one in everything if one.state is State.UNKNOWN and one.do != "notice"}
-        assert doubts <= told
+        doubts = {
+            str(one.carried_by or one.id)
+            for one in everything
+            if one.state is State.UNKNOWN and one.do != "notice"
+        }
+        assert doubts == told
         self.store.close()
         self.folder.cleanup()
 
@@ -187,11 +204,12 @@ DEATHS: dict[str, Callable[[Sending], None]] = {
 }
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
 @pytest.mark.parametrize("die", DEATHS.values(), ids=list(DEATHS))
-def test_each_death_alone(die: Callable[[Sending], None]) -> None:
-    """Every fault, and a death at every write, with two messages due."""
+def test_each_death_alone(die: Callable[[Sending], None], together: bool) -> None:
+    """Every fault, and a death at every write, with two messages due, or one about two meetings."""
     world = Sending()
-    world.come_due(2)
+    (world.come_due_together if together else world.come_due)(2)
     die(world)
     world.nobody_is_mailed_twice_and_nothing_is_lost()
     world.teardown()
