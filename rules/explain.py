@@ -48,7 +48,8 @@ def explain(
     """The trace of every rule, matched or not, for one of the snapshot's occurrences."""
     view = View(snapshot, now)
     examiner = Examiner(policy, view)
-    copy = next(one for one in view.copies(occurrence.identity) if one.key == occurrence.key)
+    copies = (one for one in view.copies(occurrence.identity) if one.key == occurrence.key)
+    copy = next(copies, occurrence)  # what vanished and still lies elsewhere is no copy any more
     return tuple(_trace(examiner.look(rule, copy)) for rule in policy.rules)
 
 

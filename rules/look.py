@@ -115,14 +115,15 @@ class Examiner:
             return Look(rule=rule, occurrence=occurrence, outcome=Outcome.NOT_ELIGIBLE, because=because)
         verdict = DETECTORS[type(rule.when)](occurrence, rule.when, self.view, now)
         because += verdict.because
-        inhibitor = self._inhibitor(rule, occurrence, now) if verdict.holds else None
+        inhibitor, turning = self._inhibitor(rule, occurrence, now) if verdict.holds else (None, ())
         if inhibitor is not None:
             because += (
                 Because(predicate="not inhibited", holds=False, field="inhibited_by", value=inhibitor),
             )
         outcome = _outcome(verdict, inhibitor)
         steps = tuple(self._steps(rule, occurrence, verdict, now)) if outcome is Outcome.HOLDS else ()
-        instants = self._wake(rule, occurrence, verdict) | {one.again for one in steps if one.again}
+        again = {one.again for one in steps if one.again is not None}
+        instants = self._wake(rule, occurrence, verdict) | again | {*turning}
         return Look(
             rule=rule,
             occurrence=occurrence,
@@ -173,8 +174,14 @@ class Examiner:
         shared = "" if look.rule.group_by else together
         return "\x1f".join((look.rule.name, step.step.step, step.to, wall, *about, shared))
 
-    def _inhibitor(self, rule: Rule, occurrence: Occurrence, now: datetime) -> str | None:
-        """The first rule of ``inhibited_by`` that holds for any copy of this meeting."""
+    def _inhibitor(
+        self, rule: Rule, occurrence: Occurrence, now: datetime
+    ) -> tuple[str | None, tuple[datetime, ...]]:
+        """The first rule of ``inhibited_by`` that holds for any copy of this meeting.
+
+        And when any of them may answer otherwise (UTC).
+        """
+        turning: list[datetime] = []
         for name in rule.inhibited_by:
             other = self._rules[name]
             for copy in self.view.copies(occurrence.identity):
@@ -182,9 +189,11 @@ class Examiner:
                     continue
                 if not all(one.holds for one in eligibility(copy, self.view, other.when)):
                     continue
-                if DETECTORS[type(other.when)](copy, other.when, self.view, now).holds:
-                    return name
-        return None
+                verdict = DETECTORS[type(other.when)](copy, other.when, self.view, now)
+                turning += verdict.wake
+                if verdict.holds:
+                    return name, tuple(turning)
+        return None, tuple(turning)
 
     def _steps(
         self, rule: Rule, occurrence: Occurrence, verdict: Verdict, now: datetime
@@ -195,14 +204,16 @@ class Examiner:
         since = max((at for at in (verdict.since, touched) if at), default=None)
         for one in turns:
             overtaken = one.step.do in TO_OTHERS and any(
-                other.step.do in TO_OTHERS and one.due < other.due <= now for other in turns
+                other.step.do in TO_OTHERS and one.first < other.first <= now for other in turns
             )
-            for to in self._recipients(one.step, verdict):
+            for to in self._recipients(one.step, occurrence, verdict):
                 yield self._step(rule, occurrence, one, to, now=now, overtaken=overtaken, since=since)
 
-    def _recipients(self, step: Step, verdict: Verdict) -> tuple[Address, ...]:
+    def _recipients(self, step: Step, occurrence: Occurrence, verdict: Verdict) -> tuple[Address, ...]:
         if step.do in TO_OTHERS:
             return verdict.people
+        if step.do is Do.MARK and occurrence.removed_at is not None:
+            return ()  # there is nothing left to put a label on
         if step.do is Do.WEBHOOK:
             return (Address(step.webhook or ""),)
         return self.view.owner.addresses[:1]

@@ -21,7 +21,7 @@ def evaluate(snapshot: Snapshot, policy: Policy, now: datetime, *, foresee: bool
     """
     view = View(snapshot, now)
     examiner = Examiner(policy, view)
-    found = _Found()
+    found = _Found(wake_at={one.key: None for one in snapshot.subjects})
     for occurrence in view.subjects:
         wakes: list[datetime] = []
         for rule in policy.rules:

@@ -252,7 +252,7 @@ def _fits(when: Detector, step: Step) -> list[Fault]:
         hint = "write it like at: at end, or 30 days after end"
         return [Fault("silence is counted from the end of the last meeting", hint, ("at",))]
     before_start = Unconfirmed | Declined | Away | Conflict
-    if isinstance(when, before_start) and (step.at.is_after or str(step.at) == "at end"):
+    if isinstance(when, before_start) and not step.at.is_before:
         hint = "write it like 4h before start"
         return [Fault(f"'{when.word}' is asked only before the start", hint, ("at",))]
     return []

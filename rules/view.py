@@ -87,11 +87,16 @@ class View:
 
     @cached_property
     def away(self) -> tuple[tuple[Interval, Occurrence], ...]:
-        """When I am out of office, in order of time, each with the event that says so."""
+        """When I am out of office, in order of time, each with the event that says so.
+
+        What somebody else organises tells of their absence, not of mine.
+        """
         found = [
             (Interval(one.start_utc, one.end_utc), one)
             for one in self.meetings()
-            if is_away(one, self.owner.marks) and not self.is_cancelled(one)
+            if is_away(one, self.owner.marks)
+            and not self.is_cancelled(one)
+            and (one.organizer is None or one.organizer in self.owner.addresses)
         ]
         return tuple(sorted(found, key=lambda pair: (pair[0].start, pair[0].end, pair[1].key)))
 

@@ -17,13 +17,13 @@ def judge(occurrence: Occurrence, when: Away, view: View, now: datetime) -> Verd
     if not looking.at("ahead", now < start, "DTSTART", occurrence.start.isoformat()):
         return looking.verdict(False)
     mine = Interval(start, occurrence.end_utc)
-    found = next(
-        (event for span, event in view.away if span.overlaps(mine) and event.identity != occurrence.identity),
-        None,
-    )
-    if found is None:
+    absences = [
+        event for span, event in view.away if span.overlaps(mine) and event.identity != occurrence.identity
+    ]
+    if not absences:
         looking.at("lies in my absence", False, "marks.away", f"{len(view.away)} absences near")
         return looking.verdict(False, wake=(start,))
+    found = next((one for one in absences if not view.is_blind(one)), absences[0])
     shown = f"{found.title or 'out of office'}, {view.said(found.start)} to {view.said(found.end)}"
     if view.is_blind(found):
         account = found.key.calendar.account

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from rules.model import Occurrence
 from rules.policy import Cancelled
+from rules.steps import later
 from rules.verdict import Looking, Verdict
 from rules.view import View
 
@@ -22,7 +23,7 @@ def judge(occurrence: Occurrence, when: Cancelled, view: View, now: datetime) ->
     looking = Looking(occurrence)
     at = occurrence.cancelled_at
     if at is not None:
-        ripe = at + when.grace.delta
+        ripe = later(at, when.grace, view.owner.hours)
         if not looking.at(f"at least {when.grace} ago", now >= ripe, "STATUS", f"since {at.isoformat()}"):
             return looking.verdict(False, wake=(ripe,))
     since = at or occurrence.modified or occurrence.created

@@ -7,6 +7,7 @@ from datetime import datetime
 from rules.model import Attendee, Occurrence, PartStat
 from rules.people import is_stale, required_people
 from rules.policy import Declined
+from rules.steps import later
 from rules.verdict import Looking, Verdict
 from rules.view import View
 
@@ -23,7 +24,7 @@ def judge(occurrence: Occurrence, when: Declined, view: View, now: datetime) -> 
     said_no = [one for one in required_people(occurrence, view.owner) if _said_no(one, occurrence, looking)]
     if not said_no:
         return looking.verdict(False, wake=(start,))
-    ripe = {one.address: _ripe(one, when) for one in said_no}
+    ripe = {one.address: _ripe(one, when, view) for one in said_no}
     due = [one for one in said_no if (ripe[one.address] or now) <= now]
     wake = (start, *(at for at in ripe.values() if at is not None and at > now))
     waited = looking.at(f"at least {when.grace} ago", bool(due), "PARTSTAT", _first_seen(said_no))
@@ -53,9 +54,10 @@ def _said_no(person: Attendee, occurrence: Occurrence, looking: Looking) -> bool
     return bool(looking.at(f"{person.address} said no", no, "PARTSTAT", value, person.answered_at))
 
 
-def _ripe(person: Attendee, when: Declined) -> datetime | None:
+def _ripe(person: Attendee, when: Declined, view: View) -> datetime | None:
     """When the grace after the no is over (UTC); None when the no is older than our knowledge."""
-    return person.answered_at + when.grace.delta if person.answered_at else None
+    answered = person.answered_at
+    return later(answered, when.grace, view.owner.hours) if answered else None
 
 
 def _first_seen(people: list[Attendee]) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from rules.model import Attendance, Attendee, Held, Occurrence, PartStat
 from rules.people import required_people
 from rules.policy import Missed
+from rules.steps import later
 from rules.verdict import Looking, Verdict
 from rules.view import View
 
@@ -22,7 +23,7 @@ BY_ME = "by_me"
 def judge(occurrence: Occurrence, when: Missed, view: View, now: datetime) -> Verdict:
     """Who was missing, by evidence or, where the owner asked for it, by presumption."""
     looking = Looking(occurrence)
-    settled = occurrence.end_utc + when.settle.delta
+    settled = later(occurrence.end_utc, when.settle, view.owner.hours)
     over = now >= settled
     if not looking.at(f"over for {when.settle}", over, "DTEND", occurrence.end.isoformat()):
         return looking.verdict(False, wake=(settled,))

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from rules.model import Held, Occurrence
 from rules.policy import Unaccounted
+from rules.steps import later
 from rules.verdict import Looking, Verdict
 from rules.view import View
 
@@ -13,7 +14,7 @@ from rules.view import View
 def judge(occurrence: Occurrence, when: Unaccounted, view: View, now: datetime) -> Verdict:
     """Whether evidence is missing either way."""
     looking = Looking(occurrence)
-    settled = occurrence.end_utc + when.settle.delta
+    settled = later(occurrence.end_utc, when.settle, view.owner.hours)
     over = now >= settled
     if not looking.at(f"over for {when.settle}", over, "DTEND", occurrence.end.isoformat()):
         return looking.verdict(False, wake=(settled,))

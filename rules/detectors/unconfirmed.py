@@ -7,6 +7,7 @@ from datetime import datetime
 from rules.model import Attendee, Occurrence, PartStat
 from rules.people import is_stale, required_people
 from rules.policy import Unconfirmed
+from rules.steps import later
 from rules.verdict import Looking, Verdict
 from rules.view import View
 
@@ -19,7 +20,7 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
         return looking.verdict(False)
     ripe = None
     if when.min_age is not None and occurrence.created is not None:
-        ripe = occurrence.created + when.min_age.delta
+        ripe = later(occurrence.created, when.min_age, view.owner.hours)
         value = occurrence.created.isoformat()
         if not looking.at(f"at least {when.min_age} old", now >= ripe, "CREATED", value):
             return looking.verdict(False, wake=(ripe, start))
