@@ -1,4 +1,4 @@
-"""Looking: ``plan``, ``explain``, ``status``."""
+"""Looking: ``plan`` and ``status``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from daemon.commands.context import (
     rehearsal_store,
     settings_of,
 )
-from daemon.commands.work import find_meetings
 from daemon.config.settings import Settings
 from daemon.decide import Decider
 from daemon.exits import WOULD_SEND, of_troubles
@@ -32,9 +31,7 @@ from daemon.mail.readable import readable
 from daemon.office import Office
 from daemon.store import agenda, calendars, deliveries
 from daemon.store.engine import Store
-from rules.explain import RuleTrace
-from rules.explain import explain as trace_of
-from rules.model import Intent, Occurrence, Upcoming
+from rules.model import Intent, Upcoming
 from rules.plan import evaluate
 
 NEXT = 20
@@ -54,7 +51,7 @@ def _instant(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 
 
 @contextmanager
-def _looking_ahead(settings: Settings) -> Iterator[Office]:
+def looking_ahead(settings: Settings) -> Iterator[Office]:
     """An office around a throw-away copy of the store."""
     with rehearsal_store(settings) as store:
         office = Office(settings, store, clock)
@@ -73,7 +70,7 @@ def _looking_ahead(settings: Settings) -> Iterator[Office]:
 def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, detailed_exitcode: bool) -> None:
     """Poll, and print what would be sent now and what is next. Sends and stores nothing."""
     _, settings = settings_of(ctx)
-    with _looking_ahead(settings) as office:
+    with looking_ahead(settings) as office:
         with Bars() as bars:
             found = foresee(office, at, bars.tell)
         mails = write_all(office, (*found.intents, *found.held), found.now)
@@ -174,124 +171,6 @@ def _print_mail(out: Console, mail: Written | None) -> None:
 
 
 @click.command()
-@click.argument("event")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_context
-def explain(ctx: click.Context, event: str, as_json: bool) -> None:
-    """Say what every rule makes of a meeting. EVENT is a UID, UID/RECURRENCE-ID or part of a title."""
-    _, settings = settings_of(ctx)
-    now = clock.now()
-    if settings.state.exists():
-        with opened(settings) as store:
-            one, traces = _explained(store, settings, event, now)
-    else:
-        with _looking_ahead(settings) as office:
-            for report in office.poll_all():
-                for trouble in report.troubles:
-                    click.echo(f"rebookd: {trouble.account}: {trouble.message}", err=True)
-            one, traces = _explained(office.store, settings, event, office.clock.now())
-    if as_json:
-        print_json(_explanation(one, traces))
-    else:
-        _print_explanation(one, traces, settings, now)
-
-
-def _explained(
-    store: Store, settings: Settings, event: str, now: datetime
-) -> tuple[Occurrence, tuple[RuleTrace, ...]]:
-    decider = Decider(store, settings)
-    with store.read() as conn:
-        found = find_meetings(agenda.find(conn, event), event)
-        ahead = [one for one in found if one.end_utc > now]
-        one = ahead[0] if ahead else found[-1]
-        if len({other.key.uid for other in found}) > 1:
-            others = ", ".join(sorted({other.key.uid for other in found} - {one.key.uid})[:5])
-            click.echo(f"rebookd: '{event}' also fits {others}", err=True)
-        seen = decider.snapshot(conn, [one], now)
-    return one, trace_of(seen, settings.policy, one, now)
-
-
-def _explanation(one: Occurrence, traces: tuple[RuleTrace, ...]) -> dict[str, object]:
-    return {
-        "uid": one.key.uid,
-        "recurrence_id": one.key.recurrence_id,
-        "account": one.key.calendar.account,
-        "title": one.title,
-        "start": one.start,
-        "observed_at": one.observed_at,
-        "rules": [
-            {
-                "rule": trace.rule,
-                "outcome": trace.outcome,
-                "reason": trace.reason,
-                "because": [
-                    {
-                        "predicate": look.predicate,
-                        "holds": look.holds,
-                        "field": look.field,
-                        "value": look.value,
-                        "observed_at": look.observed_at,
-                    }
-                    for look in trace.because
-                ],
-                "steps": [
-                    {
-                        "step": step.step,
-                        "do": step.do,
-                        "to": step.to,
-                        "at": step.due,
-                        "until": step.until,
-                        "stage": step.stage,
-                        "why": step.why,
-                    }
-                    for step in trace.steps
-                ],
-                "next_at": trace.next_at,
-            }
-            for trace in traces
-        ],
-    }
-
-
-_SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
-
-
-def _print_explanation(
-    one: Occurrence, traces: tuple[RuleTrace, ...], settings: Settings, now: datetime
-) -> None:
-    zone, out = settings.owner.zone, console()
-    out.print(Text(f"{one.title or '(no title)'}  {local(one.start, zone)} {zone}", style="bold"))
-    age = f", read {_age(one.observed_at, now)} ago" if one.observed_at else ""
-    out.print(Text(f"{one.identity} in {one.key.calendar.account}{age}"))
-    for trace in traces:
-        out.print()
-        line = f"{trace.rule}: {trace.outcome.replace('_', ' ')}" + (
-            f" — {trace.reason}" if trace.reason else ""
-        )
-        out.print(Text(line, style="bold"))
-        for look in trace.because:
-            sign, style = _SIGNS[look.holds]
-            old = f", {_age(look.observed_at, now)} old" if look.observed_at else ""
-            out.print(
-                Text(f"  {sign} {look.predicate}", style=style), Text(f"  {look.field}: {look.value}{old}")
-            )
-        for step in trace.steps:
-            span = f"{local(step.due, zone)} to {local(step.until, zone)}"
-            why = f" ({step.why})" if step.why else ""
-            out.print(Text(f"  → {step.step}: {step.do} to {step.to}, {span}: {step.stage}{why}"))
-        if trace.next_at is not None:
-            out.print(Text(f"  looked at again {local(trace.next_at, zone)}", style="dim"))
-
-
-def _age(at: datetime | None, now: datetime) -> str:
-    seconds = int((now - at).total_seconds()) if at else 0
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{max(seconds, 0)}s"
-
-
-@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
@@ -320,8 +199,9 @@ def _status(store: Store, settings: Settings) -> dict[str, object]:
         every = calendars.calendars(conn)
         counts = deliveries.counts(conn)
         seen = decider.snapshot(conn, agenda.soonest(conn, NEXT), now)
+        policy = decider.policy(conn, now)
     soonest: dict[tuple[str, str, str], Upcoming] = {}  # of a series only what comes first
-    for one in evaluate(seen, settings.policy, now).upcoming:
+    for one in evaluate(seen, policy, now).upcoming:
         soonest.setdefault((one.rule, one.step, one.key.uid), one)
     titles = {one.key: one.title or one.key.uid for one in seen.subjects}
     return {
