@@ -173,6 +173,9 @@ def test_every_command_shown_exists(
         "FILE…": "rules.test.yaml",
         "TIME": "2026-03-02T09:00:00Z",
         "STATE": "held",
+        "KEY=VALUE": "client=Acme",
+        "SPAN": "3d",
+        "ADDRESS…": "jo@acme.example",
     }
     words = [stands_for.get(word, word) for word in shlex.split(line)[1:]]
     command: click.Command = main
