@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from connectors.base import ConnectorError, Drafts, DraftState, Retryable
+from connectors.base import ConnectorError, Drafts, DraftState, Rejected, Retryable
 from daemon import brakes
 from daemon.carriers import Compose, make_sure
 from daemon.clock import Clock
@@ -147,6 +147,8 @@ class Drafting:
                 self._write(box, delivery, report)
             else:
                 self._look_after(box, delivery, draft, report)
+        except Rejected as error:
+            self._wait(delivery, PUSHED, str(error))
         except ConnectorError as error:
             self._wait(delivery, FIRST_REST, str(error))
             raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 
 import click
 from rich.table import Table
@@ -12,16 +13,19 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from connectors.base import Rejected
+from daemon import verdicts, wiring
+from daemon.carriers import Carrier, MarkCarrier, WebhookCarrier
 from daemon.commands.context import clock, console, local, opened, print_json, settings_of
 from daemon.config.problems import printable
 from daemon.config.settings import Settings
 from daemon.exits import Failure
 from daemon.mail.readable import readable
 from daemon.mail.scribe import Scribe
-from daemon.store import deliveries
-from daemon.store.deliveries import Delivery
+from daemon.store import deliveries, drafts
+from daemon.store.deliveries import ACTIONS, Delivery
 from daemon.store.engine import Store
 from rules.delivery import OPEN, ForbiddenMove, State
+from rules.policy import Do, Mode
 
 
 @click.group()
@@ -50,7 +54,8 @@ def list_(ctx: click.Context, state: str | None, as_json: bool) -> None:
     )
     for row in rows:
         when = local(row.sent_at or row.changed_at, settings.owner.zone)
-        cells = (row.id, row.state.value, row.rule, row.step, row.to, row.subject, when, row.error)
+        why = row.error or _went_with(row)
+        cells = (row.id, row.state.value, row.rule, row.step, row.to, row.subject, when, why)
         table.add_row(*(Text(printable(str(cell))) for cell in cells))
     console().print(table if rows else "The outbox is empty")
 
@@ -69,6 +74,7 @@ def as_dict(row: Delivery) -> dict[str, object]:
         "to": row.to,
         "subject": row.subject,
         "message_id": row.message_id,
+        "carried_by": row.carried_by,
         "attempts": row.attempts,
         "error": row.error,
         "reason": row.reason,
@@ -76,6 +82,12 @@ def as_dict(row: Delivery) -> dict[str, object]:
         "until": row.until,
         "sent_at": row.sent_at,
     }
+
+
+def _went_with(row: Delivery) -> str:
+    """For what shared a message that may have left: the number under which that is kept."""
+    carried = row.carried_by is not None and row.state in {State.SENT, State.UNKNOWN, State.COMMITTING}
+    return f"went with message {row.carried_by}" if carried else ""
 
 
 @outbox.command()
@@ -90,20 +102,30 @@ def show(ctx: click.Context, id_: int, raw: bool) -> None:
             row = deliveries.get(conn, id_)
         if row is None:
             raise Failure(f"there is no message {id_}; see: rebookd outbox list")
-        words = readable(row.raw) if row.raw else _as_it_would_leave(store, settings, row)
+        kept = row
+        if _went_with(row):
+            with store.read() as conn:
+                kept = deliveries.get(conn, row.carried_by or 0) or row
+        words = _words(store, settings, kept)
     if raw:
-        sys.stdout.buffer.write(row.raw or b"")
+        sys.stdout.buffer.write(kept.raw or b"")
         return
     for name, value in as_dict(row).items():
         said = local(value, settings.owner.zone) if isinstance(value, datetime) else str(value or "")
         if said:
             click.echo(f"{name}: {printable(said)}")
     click.echo()
+    if kept is not row:
+        click.echo(f"It {_went_with(row)}:\n")
     click.echo(words)
 
 
-def _as_it_would_leave(store: Store, settings: Settings, row: Delivery) -> str:
-    """The words of a message that is not written yet, as they would be now."""
+def _words(store: Store, settings: Settings, row: Delivery) -> str:
+    """What it says, or said; what it does, or did."""
+    if row.do in ACTIONS:
+        return _deed(store, settings, row)
+    if row.raw:
+        return readable(row.raw)
     if row.state not in OPEN:
         return "It was never written."
     try:
@@ -113,20 +135,48 @@ def _as_it_would_leave(store: Store, settings: Settings, row: Delivery) -> str:
     return f"It is written when it leaves. Now it would say:\n\n{readable(mail.raw)}"
 
 
+def _deed(store: Store, settings: Settings, row: Delivery) -> str:
+    """What a label or a webhook does, or did, and the JSON of a webhook."""
+    if row.state in OPEN:
+        carriers: dict[Do, Carrier] = {
+            Do.MARK: MarkCarrier(store, settings, partial(wiring.connector, settings)),
+            Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(wiring.webhook, settings)),
+        }
+        try:
+            parcel = carriers[Do(row.do)].prepare([row])
+        except Rejected as error:
+            return f"It cannot be done now: {error}"
+        done, raw = f"Not done yet. It would be now: {parcel.subject}", parcel.raw
+    else:
+        done, raw = row.subject or "It was never done.", row.raw
+    told = "\n".join(map(printable, raw.decode().splitlines())) if raw else ""
+    return f"{printable(done)}\n\n{told}".rstrip()
+
+
 def _say(
-    ctx: click.Context, ids: list[int], act: Callable[[Connection, int, datetime], bool], word: str
+    ctx: click.Context,
+    ids: Iterable[int],
+    act: Callable[[Connection, Settings, int], Mode | bool],
+    word: str,
 ) -> None:
     _, settings = settings_of(ctx)
     with opened(settings, must_exist=True) as store:
         for id_ in ids:
             try:
                 with store.write() as conn:
-                    found = act(conn, id_, clock.now())
+                    done = act(conn, settings, id_)
+                    row = deliveries.get(conn, id_)
+                    draft = drafts.get(conn, id_)
             except ForbiddenMove as error:
                 raise Failure(f"message {id_} is {error.state.value}; it cannot be {word}") from error
-            if not found:
+            if done is False or row is None:
                 raise Failure(f"there is no message {id_}; see: rebookd outbox list")
-            click.echo(f"message {id_} {word}")
+            click.echo(f"message {id_} {word}{'; its draft is taken out of your mailbox' if draft else ''}")
+            if isinstance(done, Mode):
+                click.echo(
+                    f"two messages of rule {row.rule} in a row were rejected; it is now {done.value}. "
+                    "Change the rule to lift this"
+                )
 
 
 @outbox.command()
@@ -142,20 +192,20 @@ def approve(ctx: click.Context, ids: tuple[int, ...], all_: bool) -> None:
             chosen = [row.id for row in deliveries.list_(conn, State.HELD)]
     if not chosen:
         raise Failure("nothing is held" if all_ else "name a message, or use --all")
-    _say(ctx, chosen, deliveries.approve, "approved")
+    _say(ctx, chosen, lambda conn, mine, id_: verdicts.approve(conn, mine, id_, clock.now()), "approved")
 
 
 @outbox.command()
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("ids", metavar="ID...", nargs=-1, type=int, required=True)
 @click.pass_context
-def retry(ctx: click.Context, id_: int) -> None:
-    """Send a refused, unknown, lapsed or held message after all."""
-    _say(ctx, [id_], deliveries.retry, "queued again")
+def retry(ctx: click.Context, ids: tuple[int, ...]) -> None:
+    """Send refused, unknown, lapsed or held messages after all."""
+    _say(ctx, ids, lambda conn, _, id_: deliveries.retry(conn, id_, clock.now()), "queued again")
 
 
 @outbox.command()
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("ids", metavar="ID...", nargs=-1, type=int, required=True)
 @click.pass_context
-def cancel(ctx: click.Context, id_: int) -> None:
-    """Never send a waiting message."""
-    _say(ctx, [id_], deliveries.cancel, "cancelled")
+def cancel(ctx: click.Context, ids: tuple[int, ...]) -> None:
+    """Never send waiting messages."""
+    _say(ctx, ids, lambda conn, mine, id_: verdicts.cancel(conn, mine, id_, clock.now()), "cancelled")

@@ -13,25 +13,36 @@ from daemon.config.yaml_tree import Tree, read_yaml
 from rules.faults import Fault, brief, not_one_of
 from rules.fields import Pattern
 from rules.match import DEEPEST
-from rules.policy import Guard, Policy, RulesFile, name_faults
+from rules.model import Marks
+from rules.policy import Do, Guard, Policy, RulesFile, name_faults
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names a rule may speak of, accounts and clients; None where any name may be right."""
+    """The names a rule may speak of: accounts, clients, webhooks; None where any name may be right.
+
+    ``marks`` are the labels by which the owner says what a meeting is or became.
+    """
 
     accounts: tuple[str, ...] | None = None
     clients: tuple[str, ...] | None = None
+    webhooks: tuple[str, ...] | None = None
+    marks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: Any) -> Self:
         """The names in a configuration's plain data, even where other things in it are wrong."""
-        accounts = config.get("accounts") if isinstance(config, dict) else None
-        if not isinstance(accounts, dict) or not all(isinstance(each, dict) for each in accounts.values()):
+        if not isinstance(config, dict):
             return cls()
+        hooks = config.get("webhooks", {})
+        webhooks = tuple(map(str, hooks)) if isinstance(hooks, dict) else None
+        marks = tuple(_marks(config.get("marks")))
+        accounts = config.get("accounts")
+        if not isinstance(accounts, dict) or not all(isinstance(each, dict) for each in accounts.values()):
+            return cls(webhooks=webhooks, marks=marks)
         clients = (each.get("client") for each in accounts.values())
         named = dict.fromkeys(each for each in clients if isinstance(each, str))
-        return cls(tuple(accounts), tuple(named))
+        return cls(tuple(accounts), tuple(named), webhooks, marks)
 
     def stranger(self, kind: str, text: str) -> Fault | None:
         """What is wrong with an exact name that no account or client has."""
@@ -42,6 +53,22 @@ class Known:
         if not names:
             return Fault(f"'{brief(text)}' is no {kind} of yours", f"add {kind}: to an account")
         return not_one_of(text, names, what=f"one of your {kind}s:")
+
+    def no_webhook(self, name: str) -> Fault | None:
+        """What is wrong with the name of a webhook that the configuration does not have."""
+        if self.webhooks is None or name in self.webhooks:
+            return None
+        if not self.webhooks:
+            hint = "add it under webhooks: in the configuration"
+            return Fault(f"'{brief(name)}' is no webhook of yours", hint)
+        return not_one_of(name, self.webhooks, what="one of your webhooks:")
+
+    def no_label(self, label: str) -> Fault | None:
+        """What is wrong with a label that is evidence where I put it on an event myself."""
+        if label.strip().casefold() not in {mark.strip().casefold() for mark in self.marks}:
+            return None
+        said = "by that label I say myself what a meeting is or became"
+        return Fault(f"'{brief(label)}' is one of the marks", f"use another; {said}")
 
 
 @dataclass(slots=True)
@@ -124,17 +151,39 @@ def _texts(value: object) -> list[str]:
     return [each if isinstance(each, str) else "" for each in listed]
 
 
+def _marks(configured: object) -> Iterator[str]:
+    """The labels in force, where the configuration names some and where it does not."""
+    usual = Marks()
+    own = configured if isinstance(configured, dict) else {}
+    for key in ("held", "missed", "missed_by_me", "away"):
+        yield from _texts(own[key]) if key in own else getattr(usual, key)
+
+
 def _strangers(data: Any, known: Known) -> Iterator[Fault]:
-    """Accounts and clients that rules name and the configuration does not have."""
+    """Names in the rules that the configuration does not have, and labels that would be evidence."""
     for index, rule in enumerate(_raw_rules(data)):
         when = rule.get("when")
         for stranger in _strangers_of_match(rule.get("match"), known):
             yield stranger.under("rules", index, "match")
+        steps = rule.get("then")
+        for number, step in enumerate(steps if isinstance(steps, list) else ()):
+            for fault in _strangers_of_step(step, known):
+                yield fault.under("rules", index, "then", number)
         options = when.get("conflict") if isinstance(when, dict) else None
         for entry, text in enumerate(_texts(options.get("keep")) if isinstance(options, dict) else ()):
             kind, _, name = (part.strip() for part in text.partition(":"))
             if name and (wrong := known.stranger(kind, name)):
                 yield wrong.under("rules", index, "when", "conflict", "keep", entry)
+
+
+def _strangers_of_step(step: object, known: Known) -> Iterator[Fault]:
+    if not isinstance(step, dict):
+        return
+    webhook, label = step.get("webhook"), step.get("label")
+    if isinstance(webhook, str) and step.get("do") == Do.WEBHOOK and (wrong := known.no_webhook(webhook)):
+        yield wrong.under("webhook")
+    if isinstance(label, str) and step.get("do") == Do.MARK and (wrong := known.no_label(label)):
+        yield wrong.under("label")
 
 
 def _strangers_of_match(match: object, known: Known, depth: int = 0) -> Iterator[Fault]:
