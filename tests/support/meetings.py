@@ -5,24 +5,29 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rules.explain import RuleTrace, explain
 from rules.hours import WorkingHours
 from rules.model import (
     Account,
     Address,
     Attendee,
     CalendarRef,
+    Done,
     Occurrence,
     OccurrenceKey,
     Owner,
     PartStat,
+    Plan,
     Snapshot,
 )
+from rules.plan import evaluate
 from rules.policy import Policy
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ME = Address("dana@va.example")
 JO = Address("jo@acme.example")
 BO = Address("bo@initech.example")
+AL = Address("al@acme.example")
 
 
 def owner(zone: str = "UTC", **more: Any) -> Owner:
@@ -84,3 +89,36 @@ def snapshot(*subjects: Occurrence, now: datetime = NOW, **more: Any) -> Snapsho
         "subjects": subjects,
     }
     return Snapshot(**fields | more)
+
+
+def at(hours: float) -> datetime:
+    """An instant so many hours from NOW."""
+    return NOW + timedelta(hours=hours)
+
+
+def plan(policy: Policy, *meetings: Occurrence, hours: float = 0, **more: Any) -> Plan:
+    """The plan for these meetings, so many hours from NOW."""
+    now = at(hours)
+    return evaluate(snapshot(*meetings, now=now, **more), policy, now)
+
+
+def steps(plan: Plan) -> list[tuple[str, str]]:
+    """Which steps act, and towards whom."""
+    return [(one.step, one.to) for one in plan.intents]
+
+
+def sent(plan: Plan) -> dict[str, Done]:
+    """Everything the plan wanted, as sent."""
+    return {one.intent_key: Done(key=one.intent_key, state="sent", at=plan.now) for one in plan.intents}
+
+
+def traced(policy: Policy, *meetings: Occurrence, hours: float = 0, **more: Any) -> RuleTrace:
+    """What the first rule says of the first meeting, so many hours from NOW."""
+    now = at(hours)
+    return explain(snapshot(*meetings, now=now, **more), policy, meetings[0], now)[0]
+
+
+def theirs(uid: str = "kickoff", *, me: PartStat = PartStat.ACCEPTED, **more: Any) -> Occurrence:
+    """A meeting that Bo organises, with my answer to it."""
+    fields: dict[str, Any] = {"organizer": BO, "attendees": (Attendee(address=ME, partstat=me),)}
+    return meeting(uid, **fields | more)

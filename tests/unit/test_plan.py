@@ -12,19 +12,31 @@ from rules.model import (
     Address,
     Attendance,
     Attendee,
-    Done,
     Held,
     Intent,
-    Occurrence,
     PartStat,
-    Plan,
     Role,
     Status,
     Timing,
 )
 from rules.plan import evaluate
-from rules.policy import Policy
-from tests.support.meetings import BO, JO, ME, NOW, account, meeting, owner, policy, rule, snapshot, step
+from tests.support.meetings import (
+    BO,
+    JO,
+    ME,
+    NOW,
+    account,
+    at,
+    meeting,
+    owner,
+    plan,
+    policy,
+    rule,
+    sent,
+    snapshot,
+    step,
+    steps,
+)
 
 LADDER = policy(
     rule(
@@ -34,27 +46,6 @@ LADDER = policy(
         step("tell", "notify", "1h before start"),
     )
 )
-
-
-def at(hours: float) -> datetime:
-    """An instant so many hours from NOW."""
-    return NOW + timedelta(hours=hours)
-
-
-def plan(policy: Policy, *meetings: Occurrence, hours: float = 0, **more: object) -> Plan:
-    """The plan for these meetings, so many hours from NOW."""
-    now = at(hours)
-    return evaluate(snapshot(*meetings, now=now, **more), policy, now)
-
-
-def steps(plan: Plan) -> list[tuple[str, str]]:
-    """Which steps act, and towards whom."""
-    return [(one.step, one.to) for one in plan.intents]
-
-
-def sent(plan: Plan) -> dict[str, Done]:
-    """Everything the plan wanted, as sent."""
-    return {one.intent_key: Done(key=one.intent_key, state="sent", at=plan.now) for one in plan.intents}
 
 
 @pytest.mark.parametrize(
