@@ -7,8 +7,9 @@ change of clocks. An occurrence is in the half-open window when it overlaps it.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -16,8 +17,8 @@ from connectors.base import Resource
 from connectors.ical import DateList, Event, Parsed, original_of, parse
 from connectors.ical_times import Moment, duration, instance_key, key_of, read_moment
 from connectors.ical_zones import Zone
-from connectors.recurrence_rule import RuleError, read_rule, walls
-from rules.model import CalendarRef, Interval, Occurrence, OccurrenceKey, Timing
+from connectors.recurrence_rule import Rule, RuleError, read_rule, walls
+from rules.model import CalendarRef, Interval, Occurrence, OccurrenceKey, Status, Timing
 
 MAX_OCCURRENCES = 1000
 """Occurrences one resource may have in a window."""
@@ -30,6 +31,12 @@ MAX_DATES = 50_000
 
 _DAY = timedelta(days=1)
 _DAWN = datetime.fromisoformat("0001-01-01")
+_DUSK = datetime.fromisoformat("9999-12-31")
+_FORESIGHT = timedelta(days=50 * 365)
+"""How far beyond the window the end of a rule may lie to be looked for."""
+
+_MAX_PASSED = 500
+"""Excluded or cancelled instances beyond the window passed over in search of one that is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,7 @@ def expand(parsed: Parsed, copy: Copy, window: Interval) -> tuple[tuple[Occurren
         return (), f"This event has {rules} rules, more than we follow."
     for events in by_uid.values():
         series = _Series(events, copy, window, broken)
+        before = len(found)
         for occurrence in series.occurrences():
             if occurrence is None:
                 continue
@@ -76,6 +84,11 @@ def expand(parsed: Parsed, copy: Copy, window: Interval) -> tuple[tuple[Occurren
                 broken.append(f"only its first {MAX_OCCURRENCES} occurrences were read")
                 break
             found.append(occurrence)
+        else:
+            last = series.last()
+            for at in range(before, len(found) if last else before):
+                if found[at].key.recurrence_id == last:
+                    found[at] = replace(found[at], final=True)
     if len(found) > 1:
         found.sort(key=lambda occurrence: (occurrence.start_utc, occurrence.key.recurrence_id or ""))
     trouble = (
@@ -106,6 +119,10 @@ class _Series:
         self._overrides = overrides
         self._future = sorted(key for key, event in overrides.items() if event.this_and_future)
         self._recurring = bool(overrides) or (self._master is not None and self._master.repeats)
+        self._latest = _DAWN
+        self._latest_key: str | None = None
+        self._ends = False
+        self._coming: list[Iterator[datetime]] = []
 
     def occurrences(self) -> Iterator[Occurrence | None]:
         """Its occurrences; None for each that lies outside the window after all."""
@@ -121,6 +138,42 @@ class _Series:
                 yield self._shown(event, event.start, key, end=event.end)
             except (OverflowError, ValueError):
                 self._broken.append("a changed instance lies outside the calendar")
+
+    def last(self) -> str | None:
+        """The name of its last instance that is not cancelled, once all its occurrences were asked for.
+
+        None where the series has no end, where its end cannot be known, or where it lies well beyond
+        the window.
+        """
+        try:
+            return self._latest_key if self._ends and not self._goes_on() else None
+        except (RuleError, OverflowError, ValueError):
+            return None
+
+    def _goes_on(self) -> bool:
+        """Whether an instance is left after those near the window."""
+        master = self._master
+        if master is None:
+            return False
+        zone = master.start.zone
+        _, high = self._span(zone)
+        dates = (wall for wall, _ in self._extra(master, zone, high, _DUSK) if wall > high)
+        excluded: set[datetime] | None = None
+        for passed, wall in enumerate(itertools.chain(dates, *self._coming)):
+            if excluded is None:
+                excluded = self._excluded(master, zone, high, _DUSK)
+            if passed >= _MAX_PASSED or (wall not in excluded and self._stands(master, wall)):
+                return True
+        return False
+
+    def _stands(self, master: Event, wall: datetime) -> bool:
+        """Whether the master or a THISANDFUTURE change speaks for that instance, and does not cancel it."""
+        original = Moment(wall, master.start.zone)
+        key = key_of(original)
+        if key in self._overrides:
+            return False
+        event, _ = self._as_changed_for_future(master, original, key)
+        return event.details["status"] is not Status.CANCELLED
 
     def _from_master(self, master: Event) -> Iterator[Occurrence | None]:
         if not self._recurring:
@@ -165,12 +218,20 @@ class _Series:
             seen.add(master.start.wall)
             yield master.start.wall, None
         alone = len(master.rrules) == 1
-        for text in master.rrules:
-            for wall in self._rule(text, master.start, low, high):
+        rules = [self._rule(text, master.start) for text in master.rrules]
+        far = _saturated(self._window.end, _FORESIGHT, zone)
+        ends = master.repeats and not master.exrules and all(rule.ends_by(far) for rule in rules)
+        for rule in rules:
+            coming = walls(rule, master.start.wall, low, high, onward=ends)
+            for wall in coming:
+                if wall > high:
+                    self._coming.append(itertools.chain((wall,), coming))
+                    break
                 if wall not in seen:
                     if not alone:
                         seen.add(wall)
                     yield wall, None
+        self._ends = ends
 
     def _span(self, zone: Zone) -> tuple[datetime, datetime]:
         """Wall times between which an original start can lie whose occurrence overlaps the window."""
@@ -188,12 +249,12 @@ class _Series:
         low = _saturated(self._window.start, -(longest + moved + 2 * _DAY), zone)
         return low, _saturated(self._window.end, moved + 2 * _DAY, zone)
 
-    def _rule(self, text: str, start: Moment, low: datetime, high: datetime) -> Iterator[datetime]:
+    def _rule(self, text: str, start: Moment) -> Rule:
         rule = read_rule(text)
         if rule.until is not None and rule.until_utc and start.zone.timing is not Timing.ALL_DAY:
             until = rule.until.replace(tzinfo=UTC).astimezone(start.zone.tz).replace(tzinfo=None)
             rule = rule.ending(until)
-        return walls(rule, start.wall, low, high)
+        return rule
 
     def _excluded(self, master: Event, zone: Zone, low: datetime, high: datetime) -> set[datetime]:
         excluded: set[datetime] = set()
@@ -205,7 +266,7 @@ class _Series:
                 else:
                     excluded.add(_wall_in(moment, zone))
         for text in master.exrules:
-            excluded.update(self._rule(text, master.start, low, high))
+            excluded.update(walls(self._rule(text, master.start), master.start.wall, low, high))
         return excluded
 
     def _near(self, lines: DateList, low: datetime, high: datetime) -> Iterator[Moment]:
@@ -272,6 +333,8 @@ class _Series:
             else:
                 ends = begins + exact
                 shown_end = _shown_in(ends, start.zone)
+        if begins >= self._latest and event.details["status"] is not Status.CANCELLED:
+            self._latest, self._latest_key = begins, key
         if (begins >= self._closes or ends <= self._opens) and not begins == ends == self._opens:
             return None
         copy = self._copy

@@ -85,6 +85,10 @@ class Rule:
         """The same rule with its end in another wall time."""
         return replace(self, until=until, until_utc=False)
 
+    def ends_by(self, wall: datetime) -> bool:
+        """Whether it surely has an end that can be looked for: a COUNT, or an UNTIL not after ``wall``."""
+        return self.count is not None or (self.until is not None and self.until <= wall)
+
 
 def read_rule(text: str) -> Rule:
     """Read an RRULE value. Raises :class:`RuleError` for what we do not know or will not follow."""
@@ -165,15 +169,19 @@ def _refuse_nonsense(freq: int, by: dict[str, tuple[int, ...]]) -> None:
         raise RuleError("its rule combines parts that do not go together")
 
 
-def walls(rule: Rule, start: datetime, low: datetime, high: datetime) -> Iterator[datetime]:
+def walls(
+    rule: Rule, start: datetime, low: datetime, high: datetime, *, onward: bool = False
+) -> Iterator[datetime]:
     """The rule's wall times in ``[low, high]`` for a DTSTART of ``start``, in order.
 
-    DTSTART itself counts as the first instance even where the rule does not match it (RFC 5545
-    section 3.8.5.3) and is given by the caller, not here. Raises :class:`RuleError` past the caps.
+    With ``onward`` those after ``high`` follow, to the end of a rule that has one. DTSTART itself counts
+    as the first instance even where the rule does not match it (RFC 5545 section 3.8.5.3) and is given by
+    the caller, not here. Raises :class:`RuleError` past the caps.
     """
     if rule.freq in {rrule.MINUTELY, rrule.SECONDLY}:
         _refuse_long(rule, start)
-    high = high if rule.until is None else min(high, rule.until)
+    if rule.until is not None:
+        high = rule.until if onward else min(high, rule.until)
     if high < low or high < start:
         return
     written_out = _written_out(rule, start)
@@ -181,18 +189,25 @@ def walls(rule: Rule, start: datetime, low: datetime, high: datetime) -> Iterato
     if _is_plain(written_out, start):
         yield from (wall for wall in _evenly(written_out, begin, high) if wall >= low)
         return
-    shift = (MAXYEAR - max(begin.year, high.year)) // 400 * 400
     if count is not None and not _matches_start(written_out, start):
         count -= 1
-    if count is not None and count < 1:
-        return
+    if count is None or count > 0:
+        past = onward and rule.until is None
+        yield from _searched(replace(written_out, count=count), begin, low, high, past=past)
+
+
+def _searched(
+    rule: Rule, begin: datetime, low: datetime, high: datetime, *, past: bool
+) -> Iterator[datetime]:
+    """The walls of any rule from ``begin`` on, by dateutil; also those past ``high`` where asked for."""
+    shift = (MAXYEAR - max(begin.year, high.year)) // 400 * 400
     upper = high.replace(year=high.year + shift)
     lower = low.replace(year=low.year + shift)
-    found = _dateutil(written_out, begin.replace(year=begin.year + shift), count, upper)
+    found = _dateutil(rule, begin.replace(year=begin.year + shift), rule.count, upper)
     for steps, wall in enumerate(found):
-        if wall > upper:
+        if wall > upper and not past:
             return
-        if steps >= MAX_STEPS:
+        if steps >= MAX_STEPS and wall <= upper:
             raise RuleError("its rule repeats too often to follow")
         if wall >= lower:
             yield wall.replace(year=wall.year - shift)
