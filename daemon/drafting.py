@@ -275,4 +275,4 @@ class Drafting:
 
 def _marked(raw: bytes, message_id: str) -> bytes:
     """The message with a second name, for mail programs that give it a Message-ID of their own."""
-    return f"X-Rebookd-Id: {message_id}\r\n".encode() + raw
+    return f"X-Rebookd-Id: {message_id[1:-1]}\r\n".encode() + raw

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import email
 import email.policy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 
-from connectors.base import ConnectorError, Receipt
+from connectors.base import ConnectorError, Drafts, Receipt
 from connectors.memory import MemoryConnector
+from daemon.carriers import Poster
 from daemon.clock import SetClock
 from daemon.config.settings import load
 from daemon.office import Office
@@ -65,14 +66,25 @@ class World:
     """Accounts in memory around one office."""
 
     def __init__(
-        self, folder: Path, rules: str, accounts: Sequence[str] = ("acme",), **calendars: str
+        self,
+        folder: Path,
+        rules: str,
+        accounts: Sequence[str] = ("acme",),
+        *,
+        config: str = "",
+        drafts: Drafts | None = None,
+        webhooks: Mapping[str, Poster] | None = None,
     ) -> None:
+        """``config`` is added to the configuration; ``webhooks`` are those it names there."""
         self.calendars = {name: MemoryConnector(name, home_zone="Europe/Lisbon") for name in accounts}
+        self.folder = folder
+        self.drafts = drafts
+        self.webhooks = webhooks or {}
         self.clock = SetClock(NOW)
         self.mailer = KeepingMailer()
         caldav = "caldav: {url: dav.va.example, username: dana, password: {env: NONE}}"
         listed = "\n".join(f"  {name}: {{{caldav}, client: {name.title()}}}" for name in accounts)
-        (folder / "config.yaml").write_text(CONFIG.format(accounts=listed))
+        (folder / "config.yaml").write_text(CONFIG.format(accounts=listed) + config)
         (folder / "rules.yaml").write_text(rules)
         self.settings = load(folder / "config.yaml")
         self.store: Store = fresh_store(folder)
@@ -86,6 +98,8 @@ class World:
             self.clock,
             connect=lambda _, name: self.calendars[name],
             mailer=self.mailer,
+            drafts=self.drafts,
+            webhook=lambda _, name: self.webhooks[name],
         )
         office.start()
         return office
