@@ -110,5 +110,6 @@ def _takes_time(occurrence: Occurrence, owner: Owner) -> bool:
 
 
 def _is_absence(occurrence: Occurrence, owner: Owner) -> bool:
-    """Whether it says that I am out of office, all day or not, whether it shows as busy or not."""
-    return is_away(occurrence, owner.marks) and occurrence.status is not Status.CANCELLED
+    """Whether it says that I, and not somebody who invited me, am out of office; shown as busy or not."""
+    mine = occurrence.organizer is None or occurrence.organizer in owner.addresses
+    return mine and occurrence.status is not Status.CANCELLED and is_away(occurrence, owner.marks)

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from connectors.base import Rejected
 from connectors.memory import MemoryConnector
 from daemon.config.settings import load
-from daemon.store import deliveries
+from daemon.foresight import foresee, write_all
+from daemon.mail.message import Mail
+from daemon.store import contacts, deliveries
+from rules.model import Address, Encounter, Intent, Met
 from tests.support.house import event
+from tests.support.meetings import meeting
 from tests.support.offices import World, at
 
 RULES = """\
@@ -153,3 +158,129 @@ def test_followups_are_threaded(tmp_path: Path) -> None:
     first, second = (mail for _, mail in world.mailer.kept)
     assert second["In-Reply-To"] == first["Message-ID"]
     assert first["Message-ID"] in second["References"]
+
+
+TOGETHER = """\
+version: 1
+guard: {first_sync: act}
+rules:
+  - name: found
+    when: WHEN
+    group_by: contact
+    group_wait: 10m
+    then:
+      - {step: move, do: reschedule, at: 14d before start, slots: 2, within: 3 business days}
+"""
+
+
+def text_of(mail: EmailMessage) -> str:
+    """What a person reads."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
+
+
+def test_what_is_found_for_one_person_is_one_mail(tmp_path: Path) -> None:
+    """Two meetings of Jo's, their times numbered on, none offered twice, each kept with its delivery."""
+    world = World(tmp_path, TOGETHER.replace("WHEN", "unconfirmed"), accounts=("acme", "own"))
+    world.put("acme", "a", event("a", at(49), {JO: "NEEDS-ACTION"}, title="Alpha"))
+    world.put("acme", "b", event("b", at(50), {JO: "NEEDS-ACTION"}, title="Beta"))
+    world.put("own", "c", event("c", at(51), {JO: "NEEDS-ACTION"}, title="Gamma"))
+    world.round()
+    assert world.round(0.2) == [JO, JO], "one mail for each client, never one for both"
+    with world.store.read() as conn:
+        rows = deliveries.list_(conn)
+    together = [row for row in rows if row.key and row.key.calendar.account == "acme"]
+    assert len({row.message_id for row in together}) == 1
+    times = [slot for row in together for slot in row.offered]
+    assert [len(row.offered) for row in together] == [2, 2]
+    assert not any(one.overlaps(other) for at_, one in enumerate(times) for other in times[:at_])
+    mail = next(mail for _, mail in world.mailer.kept if "2 meetings" in str(mail["Subject"]))
+    assert all(f"\n  {number}. " in text_of(mail) for number in (1, 2, 3, 4))
+    assert "Gamma" not in text_of(mail)
+    assert calendar_of(mail) is None
+
+
+def test_after_an_absence_times_lie_after_it(tmp_path: Path) -> None:
+    """The offer for a meeting in my holiday is for when I am back, even if the holiday shows as free."""
+    world = World(tmp_path, TOGETHER.replace("WHEN", "away"))
+    world.put("acme", "kickoff", event("kickoff", at(48), {JO: "ACCEPTED"}))  # Wednesday 09:00
+    holiday = busy("off", at(0), 1, more="TRANSP:TRANSPARENT").replace("Kickoff review", "Out of office")
+    holiday = holiday.replace("DTSTART:20260302T090000Z", "DTSTART;VALUE=DATE:20260302")
+    world.put("acme", "off", holiday.replace("DTEND:20260302T100000Z", "DTEND;VALUE=DATE:20260309"))
+    world.round()
+    assert world.round(0.2) == [JO]
+    assert [start.date().isoformat() for start in offered(world)] == ["2026-03-09", "2026-03-10"]
+    assert "I will not be available" in text_of(world.mailer.kept[0][1])
+    assert "Out of office" not in str(world.mailer.kept[0][1])
+
+
+def test_another_meeting_quotes_none(tmp_path: Path) -> None:
+    """A series that ends is followed by times after its last day, without an invitation or counter."""
+    world = World(tmp_path, TOGETHER.replace("WHEN", "ending"))
+    series = event("weekly", at(1), {"dana@va.example": "ACCEPTED"}, more="RRULE:FREQ=WEEKLY;COUNT=2")
+    organizer = "ORGANIZER;CN=Bo:mailto:bo@acme.example"
+    world.put("acme", "weekly", series.replace("ORGANIZER:mailto:dana@va.example", organizer))
+    world.round()
+    assert world.round(0.2) == ["bo@acme.example"]
+    mail = world.mailer.kept[0][1]
+    assert "comes to its last one" in text_of(mail)
+    assert calendar_of(mail) is None
+    assert min(offered(world)).date().isoformat() == "2026-03-10", "the last one is on the 9th"
+
+
+def test_a_cancelled_time_is_not_offered_again(tmp_path: Path) -> None:
+    """Its hour is free again, but they have just given it up."""
+    world = World(tmp_path, TOGETHER.replace("WHEN", "{cancelled: {grace: 0m}}"))
+    theirs = event("theirs", at(25), {"dana@va.example": "ACCEPTED"}).replace(
+        "ORGANIZER:mailto:dana@va.example", "ORGANIZER:mailto:bo@acme.example"
+    )
+    world.put("acme", "theirs", theirs)
+    world.round()
+    world.put("acme", "theirs", theirs.replace("SUMMARY", "STATUS:CANCELLED\r\nSEQUENCE:1\r\nSUMMARY"))
+    world.round(0.1)
+    assert world.round(0.2) == ["bo@acme.example"]
+    assert at(25) not in offered(world)
+    assert "Our meeting was cancelled" in text_of(world.mailer.kept[0][1])
+
+
+def test_a_meeting_long_past_is_remembered_with_its_people(tmp_path: Path) -> None:
+    """A mail to somebody who went quiet needs no calendar to hold the last meeting still."""
+    world = World(tmp_path, TOGETHER.replace("WHEN", "silent").replace("14d before start", "at end"))
+    last = meeting("last", starts=-2000, title="Review of spring")
+    intent = Intent(
+        rule="found", step="move", do="reschedule", mode="auto", key=last.key, start=last.start,
+        to=Address(JO), people=(Address(JO),), due=at(-1), until=at(9), reason="quiet", detector="silent",
+    )  # fmt: skip
+    with pytest.raises(Rejected, match="no longer in the calendar"):
+        world.office.scribe.write(intent, world.clock.now())
+    with world.store.write() as conn:
+        met = Encounter(identity=last.identity, at=last.end_utc, met=Met.HELD)
+        contacts.note(conn, Address(JO), met, last, world.clock.now())
+    mail = world.office.scribe.write(intent, world.clock.now())
+    assert "our last meeting, “Review of spring”" in " ".join(mail.text.split())
+    assert len(mail.offered) == 2
+
+
+def test_a_shown_plan_shows_one_mail_for_a_group(tmp_path: Path) -> None:
+    """What `plan --show` prints for grouped messages is the mail that would leave."""
+    world = World(tmp_path, TOGETHER.replace("WHEN", "unconfirmed"))
+    world.put("acme", "a", event("a", at(49), {JO: "NEEDS-ACTION"}, title="Alpha"))
+    world.put("acme", "b", event("b", at(50), {JO: "NEEDS-ACTION"}, title="Beta"))
+    found = foresee(world.office)
+    mails = write_all(world.office, found.intents, found.now)
+    assert len(mails) == 2
+    first, second = mails.values()
+    assert first is second
+    assert isinstance(first, Mail)
+    assert len(first.offered) == 4
+
+
+def test_clients_never_share_a_mail(tmp_path: Path) -> None:
+    """Even if asked to, the scribe writes no mail about meetings of two clients."""
+    world = World(tmp_path, TOGETHER.replace("WHEN", "unconfirmed"), accounts=("acme", "own"))
+    for account in ("acme", "own"):
+        world.put(account, account, event(account, at(49), {JO: "NEEDS-ACTION"}))
+    one, other = foresee(world.office).intents
+    with pytest.raises(Rejected, match="different clients"):
+        world.office.scribe.write(one, world.clock.now(), companions=[other])
