@@ -141,7 +141,8 @@ def _is_quiet(contact: Contact, ahead: list[Occurrence], asked: _Asked) -> bool:
     value = f"{accepted[0].title or 'a meeting'} at {said(accepted[0].start)}" if accepted else "none"
     nothing = asked.looking.at("nothing accepted ahead", not accepted, "ATTENDEE", value)
     signals = unanswered(contact, asked.last.end_utc)
-    signals += [f"has not said yes to {said(one.start)}" for one in ahead if one not in accepted]
+    open_ = [one for one in ahead if one not in accepted and asked.view.stands(one)]
+    signals += [f"has not said yes to {said(one.start)}" for one in open_]
     enough = asked.looking.at(
         f"{FEWEST_SIGNALS} signals left unanswered",
         len(signals) >= FEWEST_SIGNALS,
