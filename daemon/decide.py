@@ -118,9 +118,7 @@ class Decider:
             deliveries.add(conn, waiting, now, state=State.HELD, error=why)
         agenda.set_wake(conn, plan.wake_at)
         contacts.set_wake(conn, plan.wake_at)
-        for noted in plan.noted:
-            last = noted.occurrence if noted.encounter.met is Met.HELD else None
-            contacts.note(conn, noted.address, noted.encounter, last, now)
+        remember(conn, plan, now)
 
     def _evaluate(self, seen: Snapshot, policy: Policy, now: datetime, decided: Decided) -> Plan:
         """The plan; an occurrence that makes it fail is left out and pushed ahead."""
@@ -174,6 +172,21 @@ class Decider:
                 for row in calendars.calendars(conn)
             },
         )
+
+
+def remember(conn: Connection, plan: Plan, now: datetime) -> bool:
+    """Add to the history with people what the plan noted; whether that was news."""
+    news = [
+        contacts.note(
+            conn,
+            one.address,
+            one.encounter,
+            one.occurrence if one.encounter.met is Met.HELD else None,
+            now,
+        )
+        for one in plan.noted
+    ]
+    return any(news)
 
 
 def _joined(plan: Plan, other: Plan) -> Plan:

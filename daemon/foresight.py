@@ -9,12 +9,13 @@ from datetime import datetime
 from connectors.base import Rejected
 from daemon import horizon
 from daemon.brakes import MOST_TOGETHER
+from daemon.decide import remember
 from daemon.mail.message import Mail
 from daemon.office import Office
 from daemon.poll import Progress, Trouble
 from daemon.store import agenda, deliveries
 from rules.delivery import State
-from rules.model import Account, Identity, Intent, Interval, Snapshot, Upcoming, Withheld
+from rules.model import Account, Identity, Intent, Interval, Plan, Snapshot, Upcoming, Withheld
 from rules.plan import evaluate
 from rules.policy import Mode
 
@@ -50,17 +51,13 @@ def foresee(office: Office, at: datetime | None = None, progress: Progress | Non
         for info, resource in report.broken
     ]
     then = at or now
-    span = horizon.window(then)
     with office.store.read() as conn:
-        subjects = agenda.between(conn, span.start, span.end)
-        known = {one.key for one in subjects}
-        subjects += office.decider.last_held(conn, span.end, MOST_CONTACTS, besides=known)
-        policy = office.decider.policy(conn, then)
-        seen = office.decider.snapshot(conn, subjects, then)
         waiting = [*deliveries.list_(conn, State.PENDING), *deliveries.list_(conn, State.RETRYING)]
-    if at is not None:
-        seen = _as_seen_at(seen, then)
-    plan = evaluate(seen, policy, then)
+    plan = _evaluated(office, then, as_just_read=at is not None)
+    with office.store.write() as conn:
+        news = remember(conn, plan, then)
+    if news:  # somebody may have gone quiet
+        plan = _evaluated(office, then, as_just_read=at is not None)
     queued = [one.intent for one in waiting if one.key is not None and one.due <= then < one.until]
     auto = [one for one in plan.intents if one.mode == Mode.AUTO and not one.hold]
     return Foresight(
@@ -71,6 +68,18 @@ def foresee(office: Office, at: datetime | None = None, progress: Progress | Non
         withheld=plan.withheld,
         troubles=tuple(troubles),
     )
+
+
+def _evaluated(office: Office, then: datetime, *, as_just_read: bool) -> Plan:
+    """The plan for everything in the store."""
+    span = horizon.window(then)
+    with office.store.read() as conn:
+        subjects = agenda.between(conn, span.start, span.end)
+        known = {one.key for one in subjects}
+        subjects += office.decider.last_held(conn, span.end, MOST_CONTACTS, besides=known)
+        policy = office.decider.policy(conn, then)
+        seen = office.decider.snapshot(conn, subjects, then)
+    return evaluate(_as_seen_at(seen, then) if as_just_read else seen, policy, then)
 
 
 def write_all(office: Office, intents: Iterable[Intent], now: datetime) -> dict[str, Written]:

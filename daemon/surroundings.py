@@ -22,6 +22,7 @@ from rules.model import (
 )
 from rules.people import required_people
 from rules.policy import Away, Cancelled, Conflict, Declined, Ending, Missed, Policy, Silent
+from rules.verdict import SEEN_LATE
 
 KNOT_ROUNDS = 4
 """How often the search for clashing meetings widens to those that clash with what it found."""
@@ -140,11 +141,11 @@ class Gatherer:
         if Ending in kinds and one.final:
             yield one.start_utc
         if Cancelled in kinds and one.status is Status.CANCELLED:
-            yield one.cancelled_at or one.modified or one.created or one.start_utc
+            yield (one.cancelled_at or one.modified or one.created or one.start_utc) - SEEN_LATE
         if Declined in kinds and one.end_utc > now:
             for person in one.attendees:
                 if person.partstat is PartStat.DECLINED:
-                    yield person.answered_at or one.created or one.start_utc
+                    yield (person.answered_at or one.modified or one.created or one.start_utc) - SEEN_LATE
 
     def _people(self, occurrence: Occurrence) -> list[Address]:
         return [one.address for one in required_people(occurrence, self._owner)]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rules.model import Address, Because, Occurrence
+
+SEEN_LATE = timedelta(hours=2)
+"""A change is seen only when a calendar is read: what answers it may have been made a little earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from rules.model import (
     Account,
     Address,
     Attendance,
+    CalendarRef,
     Identity,
     Interval,
     Occurrence,
@@ -59,7 +60,10 @@ class View:
 
     def calendar_names(self, occurrence: Occurrence) -> tuple[str, ...]:
         """The names the calendar goes by: what it is called, else its id."""
-        ref = occurrence.key.calendar
+        return self.names_of(occurrence.key.calendar)
+
+    def names_of(self, ref: CalendarRef) -> tuple[str, ...]:
+        """The names a calendar goes by."""
         calendar = self.snapshot.calendars.get(ref)
         return (calendar.name, ref.id) if calendar else (ref.id,)
 
@@ -166,9 +170,10 @@ class View:
         return frozenset(one.address for one in required_people(occurrence, self.owner))
 
     def replacement(self, occurrence: Occurrence, since: datetime) -> Occurrence | None:
-        """Another meeting with the same people, created or moved at ``since`` or after; None without one.
+        """Another meeting with the same people, created or moved after ``since``; None without one.
 
-        It starts after ``since``, and I have not declined it.
+        It starts after ``since``, and I have not declined it. Of the same series only one that was moved
+        counts: the others were meant all along.
         """
         wanted = self.people(occurrence)
         if not wanted:
@@ -176,8 +181,9 @@ class View:
         for other in min((self.with_person.get(one, ()) for one in wanted), key=len):
             if other.identity == occurrence.identity or other.start_utc < since:
                 continue
-            touched = max((at for at in (other.created, other.time_changed_at) if at), default=None)
-            if touched is None or touched < since or not self.stands(other):
+            made = other.created if other.key.uid != occurrence.key.uid else None
+            touched = max((at for at in (made, other.time_changed_at) if at), default=None)
+            if touched is None or touched <= since or not self.stands(other):
                 continue
             if wanted <= self.people(other):
                 return other

@@ -11,7 +11,7 @@ from datetime import datetime
 from rules.model import Occurrence
 from rules.policy import Cancelled
 from rules.steps import later
-from rules.verdict import Looking, Verdict
+from rules.verdict import SEEN_LATE, Looking, Verdict
 from rules.view import View
 
 REMOVED = "removed"
@@ -26,7 +26,7 @@ def judge(occurrence: Occurrence, when: Cancelled, view: View, now: datetime) ->
         ripe = later(at, when.grace, view.owner.hours)
         if not looking.at(f"at least {when.grace} ago", now >= ripe, "STATUS", f"since {at.isoformat()}"):
             return looking.verdict(False, wake=(ripe,))
-    since = at or occurrence.modified or occurrence.created
+    since = at - SEEN_LATE if at else occurrence.modified or occurrence.created
     other = view.replacement(occurrence, since) if since is not None else None
     if other is not None:
         value = f"{other.title or 'a meeting'} with the same people at {view.said(other.start)}"

@@ -8,7 +8,7 @@ from rules.model import Attendee, Occurrence, PartStat
 from rules.people import is_stale, required_people
 from rules.policy import Declined
 from rules.steps import later
-from rules.verdict import Looking, Verdict
+from rules.verdict import SEEN_LATE, Looking, Verdict
 from rules.view import View
 
 
@@ -30,7 +30,8 @@ def judge(occurrence: Occurrence, when: Declined, view: View, now: datetime) -> 
     waited = looking.at(f"at least {when.grace} ago", bool(due), "PARTSTAT", _first_seen(said_no))
     if not waited:
         return looking.verdict(False, wake=wake)
-    since = min((one.answered_at for one in due if one.answered_at), default=occurrence.created)
+    seen = min((one.answered_at for one in due if one.answered_at), default=None)
+    since = seen - SEEN_LATE if seen else occurrence.modified or occurrence.created
     other = view.replacement(occurrence, since) if since is not None else None
     if other is not None:
         value = f"{other.title or 'a meeting'} with the same people at {view.said(other.start)}"
