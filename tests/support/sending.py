@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from sqlalchemy import Connection
 
 from connectors.base import Receipt
 from daemon.clock import SetClock
@@ -22,6 +24,30 @@ Fault = Callable[[], None]
 
 class Crash(BaseException):
     """The process is gone."""
+
+
+@dataclass
+class CrashingStore:
+    """A store whose process dies at its n-th write, before or after the commit."""
+
+    real: Store
+    writes_left: int
+    after: bool
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """As ever."""
+        return self.real.read()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """As ever, until the last one."""
+        self.writes_left -= 1
+        with self.real.write() as conn:
+            yield conn
+            if self.writes_left == 0 and not self.after:
+                raise Crash
+        if self.writes_left == 0:
+            raise Crash
 
 
 @dataclass

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from connectors.imap import ImapDrafts
+from daemon.clock import SetClock
 from daemon.drafting import IN_MAILBOX, LOOK_EVERY
-from daemon.store import deliveries, drafts, optouts
+from daemon.store import Store, deliveries, drafts, optouts
 from daemon.store.deliveries import Delivery
+from rules.delivery import State
 from tests.support.fake_imap import FakeImap, Mail, Say
 from tests.support.fake_smtp import trusting
 from tests.support.house import event
+from tests.support.meetings import NOW
 from tests.support.offices import World, at
+from tests.support.sending import Crash, CrashingStore, outbox
+from tests.support.stores import fresh_store, intent
 
 RULES = """\
 version: 1
@@ -32,21 +39,25 @@ ME = "dana@va.example"
 DRAFTS, SENT = "Entw&APw-rfe", "Gesendet"
 
 
+def box(server: FakeImap) -> ImapDrafts:
+    """The mailbox of that server."""
+    return ImapDrafts(
+        "localhost",
+        server.port,
+        security="none",
+        username="dana",
+        password=lambda: "hunter2",
+        context=trusting(),
+        call_seconds=5.0,
+    )
+
+
 class House(World):
     """A world whose rule in ``mode: draft`` has just asked for one message, and the mailbox beside it."""
 
     def __init__(self, folder: Path, server: FakeImap) -> None:
         self.server = server
-        box = ImapDrafts(
-            "localhost",
-            server.port,
-            security="none",
-            username="dana",
-            password=lambda: "hunter2",
-            context=trusting(),
-            call_seconds=5.0,
-        )
-        super().__init__(folder, RULES, drafts=box)
+        super().__init__(folder, RULES, drafts=box(server))
         for number in range(5):
             self.meet(f"calm-{number}", 1000 + number, "ACCEPTED")
         self.round()
@@ -231,3 +242,23 @@ def test_without_a_mailbox_it_is_held_as_ever(tmp_path: Path) -> None:
         assert "approve" in held.error
         deliveries.approve(conn, held.id, world.clock.at)
     assert world.round() == [JO]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("writes", range(1, 7))
+def test_a_death_at_any_write_leaves_one_draft(tmp_path: Path, writes: int, after: bool) -> None:
+    """However far it came, the next process ends with exactly one draft, which it looks after."""
+    store = fresh_store(tmp_path)
+    clock = SetClock(NOW)
+    with FakeImap() as server:
+        with store.write() as conn:
+            deliveries.add(conn, [intent(mode="draft")], NOW, State.HELD)
+        dying = cast("Store", CrashingStore(store, writes, after))
+        with contextlib.suppress(Crash):
+            outbox(dying, clock=clock, drafts=box(server)).run(NOW)
+        clock.at += timedelta(hours=1)
+        outbox(store, clock=clock, drafts=box(server)).run(clock.at)
+        assert len(server.folders[DRAFTS].mails) == 1
+        with store.read() as conn:
+            assert deliveries.list_(conn)[0].error == IN_MAILBOX
+    store.close()

@@ -11,8 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -30,34 +29,10 @@ from daemon.store import Store, StoreError, deliveries, open_store
 from rules.delivery import FINAL, State
 from rules.model import Address
 from tests.support.meetings import NOW
-from tests.support.sending import Crash, SinkMailer, outbox, raising, write
+from tests.support.sending import Crash, CrashingStore, SinkMailer, outbox, raising, write
 from tests.support.stores import fresh_store, intent
 
 MAY_HAVE_LEFT = {State.COMMITTING, State.UNKNOWN}
-
-
-@dataclass
-class CrashingStore:
-    """A store whose process dies at its n-th write, before or after the commit."""
-
-    real: Store
-    writes_left: int
-    after: bool
-
-    def read(self) -> AbstractContextManager[Connection]:
-        """As ever."""
-        return self.real.read()
-
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """As ever, until the last one."""
-        self.writes_left -= 1
-        with self.real.write() as conn:
-            yield conn
-            if self.writes_left == 0 and not self.after:
-                raise Crash
-        if self.writes_left == 0:
-            raise Crash
 
 
 FAULTS: dict[str, Callable[[SinkMailer], None]] = {
