@@ -71,7 +71,7 @@ class Office:
             store,
             mailer or wiring.mailer(settings),
             clock,
-            recheck=Recheck(store, self.decider, self._connect_to_send, clock),
+            recheck=Recheck(store, self.decider, self._connect_to_send, clock, mine=settings.owner.addresses),
             compose=self._compose,
             guard=settings.policy.guard,
             owner=settings.owner,

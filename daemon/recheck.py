@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from daemon.store import calendars
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.delivery import State
-from rules.model import CalendarRef, Occurrence, OccurrenceKey, Plan, Snapshot
+from rules.model import Address, CalendarRef, Occurrence, OccurrenceKey, Plan, Snapshot
 from rules.plan import evaluate
 from rules.policy import Policy
 from rules.steps import timed
@@ -35,9 +35,21 @@ Place = tuple[CalendarRef, str]
 
 
 class Recheck:
-    """Reads a delivery's meeting from its server and evaluates it anew. For one thread."""
+    """Reads a delivery's meeting from its server and evaluates it anew. For one thread.
 
-    def __init__(self, store: Store, decider: Decider, connect: Connect, clock: Clock) -> None:
+    ``mine`` are the owner's addresses: what they accepted and then vanishes may have been cancelled.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        decider: Decider,
+        connect: Connect,
+        clock: Clock,
+        *,
+        mine: Collection[Address] = (),
+    ) -> None:
+        self._mine = mine
         self._store = store
         self._decider = decider
         self._connect = connect
@@ -122,7 +134,7 @@ class Recheck:
         if found is None:
             return False
         with self._store.write() as conn:
-            calendars.reread(conn, ref, occurrence.href, found, now)
+            calendars.reread(conn, ref, occurrence.href, found, now, mine=self._mine)
         return True
 
 

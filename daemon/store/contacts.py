@@ -98,6 +98,10 @@ def next_wake(conn: Connection) -> datetime | None:
 def set_wake(conn: Connection, wakes: Mapping[OccurrenceKey, datetime | None]) -> None:
     """When to look again at the contacts whose ``last`` is one of these; None = not until news."""
     c = contacts.c
+    known: set[str] = set()  # most meetings were nobody's last
+    for some in chunks(sorted({key.uid for key in wakes})):
+        query = select(c.uid).distinct().where(c.owner == owner_of(conn), c.uid.in_(some))
+        known.update(conn.execute(query).scalars())
     rows = [
         {
             "in_account": key.calendar.account,
@@ -107,6 +111,7 @@ def set_wake(conn: Connection, wakes: Mapping[OccurrenceKey, datetime | None]) -
             "wake": at,
         }
         for key, at in wakes.items()
+        if key.uid in known
     ]
     if rows:
         mine = and_(
