@@ -7,7 +7,7 @@ etags. An answer that is not whole is an error, never a smaller calendar.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -22,16 +22,27 @@ from connectors.base import (
     ConnectorError,
     Cursor,
     Known,
+    NotSupported,
     Rejected,
     Resource,
 )
-from connectors.caldav_discovery import DavSession, Found, full_url, homes, list_calendars, schedules
+from connectors.caldav_discovery import (
+    DavSession,
+    Found,
+    full_url,
+    homes,
+    list_calendars,
+    own_addresses,
+    schedules,
+)
 from connectors.caldav_sync import Fetcher, Mark, Position
 from connectors.caldav_xml import CTAG, SYNC_TOKEN, path_of, web_page
 from connectors.http import GuardedSession, Limits
 from connectors.http_auth import BasicAuth, BearerAuth, PasswordAuth
 from connectors.recurrence import Copy, read_resource
-from rules.model import CalendarRef, Interval, Occurrence
+from rules.model import Address, CalendarRef, Interval, Occurrence
+
+_CHANGED = "The meeting was changed since it was read."
 
 Auth = Literal["auto", "basic", "digest", "bearer"]
 
@@ -78,6 +89,7 @@ class CalDavConnector:
         self._homes: tuple[str, ...] = ()
         self._outside: tuple[str, ...] = ()
         self._schedules: bool | None = None
+        self._own_addresses: frozenset[Address] | None = None
         self._mark_property = CTAG
         self._marks: dict[str, str] = {}
         self._listed_marks: dict[str, str] = {}
@@ -163,13 +175,7 @@ class CalDavConnector:
 
         Raises Conflict when it changed meanwhile, Rejected when the server refuses.
         """
-        calendar = occurrence.key.calendar
-        found = self._get(calendar, occurrence.href)
-        if found is None:
-            raise Conflict("The meeting is no longer in the calendar.")
-        etag, raw, now = found
-        if occurrence.etag and _strong(etag) != _strong(occurrence.etag):
-            raise Conflict("The meeting was changed since it was read.")
+        etag, raw, now = self._unchanged(occurrence)
         moved = ical_write.moved(
             raw,
             occurrence.key.recurrence_id,
@@ -178,26 +184,89 @@ class CalDavConnector:
             now=now or occurrence.modified or occurrence.start_utc,
             home_zone=self._home_zone,
         )
-        response = self._session.request(
-            "PUT",
-            urljoin(calendar.id, occurrence.href),
-            data=moved.encode(),
-            headers={"Content-Type": "text/calendar; charset=utf-8", "If-Match": etag or occurrence.etag},
-        )
-        if response.status_code == 412:
-            raise Conflict("The meeting was changed since it was read.")
-        if not 200 <= response.status_code < 300:
-            raise Rejected(f"The server would not move the meeting (HTTP {response.status_code}).")
+        self._write(occurrence, etag, moved, "move the meeting")
         first = min(occurrence.start_utc, start.astimezone(UTC))
         last = max(occurrence.end_utc, end.astimezone(UTC)) + timedelta(seconds=1)
-        resource = self.read(calendar, occurrence.href, Interval(first, last))
+        resource = self.read(occurrence.key.calendar, occurrence.href, Interval(first, last))
         if resource is None:
             raise Conflict("The meeting vanished while it was moved.")
+        return resource
+
+    def label(self, occurrence: Occurrence, category: str) -> Resource:
+        """Give the occurrence one more category, unless it has it. The result covers its time.
+
+        Raises Conflict when it changed meanwhile, Rejected when the server refuses, and NotSupported
+        where the server would send the attendees an update of it (RFC 6638 section 3.2.1).
+        """
+        calendar = occurrence.key.calendar
+        window = Interval(occurrence.start_utc, occurrence.end_utc + timedelta(seconds=1))
+        etag, raw, _ = self._there(occurrence)
+        labelled = ical_write.labelled(raw, occurrence.key.recurrence_id, category, home_zone=self._home_zone)
+        if labelled is None:
+            return read_resource(raw, self._copy(calendar, occurrence.href, etag), window)
+        _make_same(etag, occurrence)
+        if occurrence.attendees and self._tells_attendees(occurrence.organizer):
+            raise NotSupported(
+                "The calendar server would tell the attendees of a change, so the meeting was not labelled."
+            )
+        # Of what an attendee changes the organizer hears only where an answer changes; this makes sure.
+        self._write(occurrence, etag, labelled, "label the meeting", {"Schedule-Reply": "F"})
+        resource = self.read(calendar, occurrence.href, window)
+        if resource is None:
+            raise Conflict("The meeting vanished while it was labelled.")
         return resource
 
     def close(self) -> None:
         """Let go of connections."""
         self._session.close()
+
+    def _there(self, occurrence: Occurrence) -> tuple[str, str, datetime | None]:
+        """Etag, text and the server's time of a meeting. Raises Conflict when it is gone."""
+        found = self._get(occurrence.key.calendar, occurrence.href)
+        if found is None:
+            raise Conflict("The meeting is no longer in the calendar.")
+        return found
+
+    def _unchanged(self, occurrence: Occurrence) -> tuple[str, str, datetime | None]:
+        """The same. Raises Conflict when it is not as it was read, too."""
+        found = self._there(occurrence)
+        _make_same(found[0], occurrence)
+        return found
+
+    def _write(
+        self,
+        occurrence: Occurrence,
+        etag: str,
+        text: str,
+        what: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """PUT the meeting's text in place of the one with that etag. Raises Conflict or Rejected."""
+        response = self._session.request(
+            "PUT",
+            urljoin(occurrence.key.calendar.id, occurrence.href),
+            data=text.encode(),
+            headers={
+                "Content-Type": "text/calendar; charset=utf-8",
+                "If-Match": etag or occurrence.etag,
+                **(headers or {}),
+            },
+        )
+        if response.status_code == 412:
+            raise Conflict(_CHANGED)
+        if not 200 <= response.status_code < 300:
+            raise Rejected(f"The server would not {what} (HTTP {response.status_code}).")
+
+    def _tells_attendees(self, organizer: Address | None) -> bool:
+        """Whether the server itself sends out what the organizer changes, and that is me for all we know."""
+        home = self._find_homes()[0]
+        if self._schedules is None:
+            self._schedules = schedules(self._session, home)
+        if not self._schedules:
+            return False
+        if self._own_addresses is None:
+            self._own_addresses = own_addresses(self._session, home)
+        return organizer is None or not self._own_addresses or organizer in self._own_addresses
 
     def _find_homes(self) -> tuple[str, ...]:
         if not self._homes:
@@ -290,6 +359,11 @@ def _undelivered(path: str, why: str) -> Resource:
 
 def _strong(etag: str) -> str:
     return etag.removeprefix("W/")
+
+
+def _make_same(etag: str, occurrence: Occurrence) -> None:
+    if occurrence.etag and _strong(etag) != _strong(occurrence.etag):
+        raise Conflict(_CHANGED)
 
 
 def _date(value: str) -> datetime | None:

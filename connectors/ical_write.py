@@ -1,4 +1,4 @@
-"""Nouns → iCalendar text: a meeting moved, and the iTIP messages about one (RFC 5545, 5546).
+"""Nouns → iCalendar text: a meeting moved or labelled, and the iTIP messages about one (RFC 5545, 5546).
 
 Everything not named here stays as the calendar had it.
 """
@@ -54,9 +54,22 @@ def moved(
     for attendee in _attendees(event):
         if _bare(attendee) != organizer and attendee.params.get("PARTSTAT", "").upper() != "DELEGATED":
             attendee.params["PARTSTAT"] = "NEEDS-ACTION"
-    if not any(each is event for each in found.calendar.subcomponents):
-        found.calendar.add_component(event)
-    return str(found.calendar.to_ical().decode())
+    return found.with_own(event)
+
+
+def labelled(raw: str, recurrence_id: str | None, category: str, *, home_zone: str = "UTC") -> str | None:
+    """The resource with one more category on one meeting; None when it has it already, in any case.
+
+    An instance of a series becomes, or stays, an override. All else is untouched: neither SEQUENCE nor
+    any stamp says that there is something to tell the others (RFC 5546 section 2.1.4). Raises Rejected
+    when there is no such meeting in ``raw``.
+    """
+    found = _Meeting(raw, recurrence_id, home_zone)
+    if category.casefold() in {each.casefold() for each in found.shown.details["categories"]}:
+        return None
+    event = found.instance()
+    event.add("CATEGORIES", [category])
+    return found.with_own(event)
 
 
 def itip_request(raw: str, recurrence_id: str | None, *, now: datetime, home_zone: str = "UTC") -> str:
@@ -157,6 +170,12 @@ class _Meeting:
             _set_time(event, "DTEND", start.aware.astimezone(UTC) + length, record.end)
         return event
 
+    def with_own(self, event: Any) -> str:
+        """The resource's text, this event in it."""
+        if not any(each is event for each in self.calendar.subcomponents):
+            self.calendar.add_component(event)
+        return str(self.calendar.to_ical().decode())
+
     def _original(self, record: Record) -> datetime:
         key = self._recurrence_id or ""
         if len(key) == 8:
@@ -254,4 +273,4 @@ def _without_zones(event: Any, found: _Meeting) -> None:
             _replace(event, name, vDatetime(moment.aware.astimezone(UTC)))
 
 
-__all__ = ["itip_counter", "itip_request", "moved"]
+__all__ = ["itip_counter", "itip_request", "labelled", "moved"]

@@ -19,6 +19,7 @@ from connectors.base import (
     Cursor,
     CursorExpired,
     Known,
+    NotSupported,
     Resource,
 )
 from connectors.recurrence import Copy, read_resource
@@ -167,6 +168,23 @@ class MemoryConnector:
         first = min(occurrence.start_utc, start.astimezone(UTC))
         last = max(occurrence.end_utc, end.astimezone(UTC)) + timedelta(seconds=1)
         return self._resource(held, occurrence.href, Interval(first, last))
+
+    def label(self, occurrence: Occurrence, category: str) -> Resource:
+        """Give the occurrence one more category. Raises Conflict when it changed meanwhile."""
+        self._ask()
+        held = self._by_ref(occurrence.key.calendar)
+        etag, raw = held.objects.get(occurrence.href, ("", ""))
+        if not raw:
+            raise Conflict("The meeting is no longer in the calendar.")
+        labelled = ical_write.labelled(raw, occurrence.key.recurrence_id, category, home_zone=self._home_zone)
+        if labelled is not None:
+            if etag != occurrence.etag:
+                raise Conflict("The meeting was changed since it was read.")
+            if held.info.capabilities.schedules and occurrence.attendees:
+                raise NotSupported("The server would tell the attendees, so the meeting was not labelled.")
+            self.put(occurrence.href, labelled, held.info.name)
+        last = occurrence.end_utc + timedelta(seconds=1)
+        return self._resource(held, occurrence.href, Interval(occurrence.start_utc, last))
 
     def close(self) -> None:
         """Nothing is held open."""

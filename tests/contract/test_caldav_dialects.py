@@ -12,18 +12,20 @@ import pytest
 
 from connectors.base import (
     ChangeSet,
+    Conflict,
     ConnectorError,
     Cursor,
     CursorExpired,
     Known,
     LimitExceeded,
     NeedsLogin,
+    NotSupported,
     Rejected,
     Retryable,
 )
 from connectors.caldav import CalDavConnector
 from connectors.http import Limits
-from rules.model import CalendarRef
+from rules.model import CalendarRef, Occurrence
 from tests.support.fake_dav import CALENDAR, Answer, FakeDav, Request, fake_dav
 from tests.support.ics import LISBON, WINDOW, event
 
@@ -398,3 +400,71 @@ def test_a_move_stamps_with_the_servers_clock(dav: FakeDav) -> None:
     moved = connector.move(occurrence, occurrence.start, occurrence.end)
     assert moved.occurrences[0].modified is not None
     assert moved.occurrences[0].modified.year >= 2026
+
+
+MEETING = (
+    "ORGANIZER:mailto:{}",
+    "ATTENDEE;PARTSTAT=ACCEPTED:mailto:dana@va.example",
+    "ATTENDEE;PARTSTAT=ACCEPTED:mailto:jo@acme.example",
+)
+
+
+def meeting(dav: FakeDav, organizer: str) -> tuple[CalDavConnector, Occurrence]:
+    """A calendar with one meeting by this organizer."""
+    for name in ("a.ics", "b.ics"):
+        dav.remove(name)
+    dav.put("m.ics", event(*(line.format(organizer) for line in MEETING), "SEQUENCE:2"))
+    connector = connect(dav)
+    return connector, poll(connector, dav).changed[0].occurrences[0]
+
+
+@pytest.mark.parametrize("organizer", ["dana@va.example", "jo@acme.example"])
+def test_a_label_is_nobody_elses_business(dav: FakeDav, organizer: str) -> None:
+    """RFC 6638: SEQUENCE and answers stay, and no reply is asked for; a second label writes nothing."""
+    connector, before = meeting(dav, organizer)
+    [after] = connector.label(before, "[held]").occurrences
+    assert (after.categories, after.sequence, after.modified) == (("[held]",), 2, before.modified)
+    assert after.attendees == before.attendees
+    [put] = [request for request in dav.requests if request.method == "PUT"]
+    assert put.headers["schedule-reply"] == "F"
+    assert put.headers["if-match"] == before.etag
+    connector.label(before, "[Held]")
+    assert dav.count("PUT") == 1
+
+
+@pytest.mark.parametrize(
+    ("organizer", "addresses", "written"),
+    [
+        ("dana@va.example", ("mailto:Dana@va.example", "/principals/dana/"), 0),
+        ("dana@va.example", (), 0),
+        ("jo@acme.example", (), 0),
+        ("jo@acme.example", ("mailto:dana@va.example",), 1),
+    ],
+)
+def test_a_server_that_would_tell_the_attendees_is_not_written_to(
+    dav: FakeDav, organizer: str, addresses: tuple[str, ...], written: int
+) -> None:
+    """RFC 6638 section 3.2.1: what the organizer changes is sent out; an attendee's own label is not."""
+    dav.dav += ", calendar-auto-schedule"
+    dav.addresses = addresses
+    connector, occurrence = meeting(dav, organizer)
+    if written:
+        connector.label(occurrence, "[held]")
+    else:
+        with pytest.raises(NotSupported, match="would tell the attendees"):
+            connector.label(occurrence, "[held]")
+    assert dav.count("PUT") == written
+    dav.put("m.ics", event("SUMMARY:Alone"))
+    [alone] = poll(connector, dav).changed[0].occurrences
+    assert connector.label(alone, "[held]").occurrences[0].categories == ("[held]",)
+
+
+def test_a_label_that_crosses_a_change_is_a_conflict(dav: FakeDav) -> None:
+    """Changed before it is read again, or between that and the write: nothing is overwritten."""
+    connector, occurrence = meeting(dav, "jo@acme.example")
+    dav.before = lambda request: Answer(412) if request.method == "PUT" else None
+    with pytest.raises(Conflict):
+        connector.label(occurrence, "[held]")
+    dav.put("m.ics", event("SUMMARY:Other"))
+    with pytest.raises(Conflict):
+        connector.label(occurrence, "[held]")

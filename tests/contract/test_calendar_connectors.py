@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -206,3 +207,32 @@ def test_override_travels(subject: Subject) -> None:
         ("20260302T090000Z", "02 09:00"),
         ("20260309T090000Z", "10 15:00"),
     ]
+
+
+def test_labelling(subject: Subject) -> None:
+    """One more category: once, on that occurrence alone, nothing else changed, never over a change."""
+    # A server that delivers invitations would tell the attendees of a meeting of mine.
+    people = () if subject.work.capabilities.schedules else ATTENDEES
+    subject.put("a.ics", event("SUMMARY:Kickoff", "CATEGORIES:Sales,Q1", "SEQUENCE:3", *people))
+    subject.put("s.ics", event("RRULE:FREQ=WEEKLY;COUNT=3", *people, uid="weekly"))
+    found = {each.uid: each for each in subject.poll().changed}
+    [before] = found["kickoff"].occurrences
+    [after] = subject.connector.label(before, "[held]").occurrences
+    assert after.categories == ("Sales", "Q1", "[held]")
+    assert replace(after, categories=before.categories, etag=before.etag) == before
+    again = subject.connector.label(before, "[HELD]")
+    assert again.etag == after.etag
+    with pytest.raises(Conflict):
+        subject.connector.label(before, "other")
+
+    first, second, third = found["weekly"].occurrences
+    subject.connector.label(second, "one, two; three")
+    resource = subject.connector.read(subject.work.ref, second.href, WINDOW)
+    assert resource is not None
+    assert [each.categories for each in resource.occurrences] == [(), ("one, two; three",), ()]
+    bare = [replace(each, categories=(), etag=first.etag) for each in resource.occurrences]
+    assert bare == [first, second, third]
+
+    subject.remove("a.ics")
+    with pytest.raises(Conflict):
+        subject.connector.label(after, "other")

@@ -9,7 +9,7 @@ import icalendar
 import pytest
 
 from connectors.base import Rejected
-from connectors.ical_write import itip_counter, itip_request, moved
+from connectors.ical_write import itip_counter, itip_request, labelled, moved
 from rules.model import Address, PartStat
 from tests.support.ics import LISBON, calendar, event, occurrences, starts, vevent
 
@@ -173,3 +173,38 @@ def test_reading_back_loses_nobody() -> None:
     lines = [f'ATTENDEE;CN="Guest, {n}; x: y";EMAIL=g{n}@x.example:urn:uuid:{n}' for n in range(50)]
     [found] = occurrences(moved(event(*lines), None, NEW, NEW + HOUR, now=NOW, home_zone=LISBON))
     assert [each.address for each in found.attendees] == [f"g{n}@x.example" for n in range(50)]
+
+
+def test_a_label_changes_one_line() -> None:
+    """A category more, whatever is in it; the rest of the text is the library's own round trip of it."""
+    lines = ["SUMMARY:Kick-off\\, now", "SEQUENCE:4", "CATEGORIES;LANGUAGE=en:Sales,a\\,b", *PEOPLE, ALARM]
+    before = event(*lines)
+    text = labelled(before, None, "x, y;\r\nz", home_zone=LISBON)
+    assert text is not None
+    plain = read(before).to_ical().decode()
+    assert [line for line in text.splitlines() if line not in plain.splitlines()] == [
+        "CATEGORIES:x\\, y\\;\\nz"
+    ]
+    [found] = occurrences(text)
+    assert found.categories == ("Sales", "a,b", "x, y;\nz")
+    assert labelled(text, None, "SALES", home_zone=LISBON) is None
+
+
+def test_a_label_on_one_instance_makes_an_override_at_its_own_time() -> None:
+    """Of a series in a zone, all day, or changed from some instance on; its neighbours stay without."""
+    weekly = ["RRULE:FREQ=WEEKLY;COUNT=3", "CATEGORIES:Sales", *PEOPLE]
+    text = labelled(event(*weekly), "20260309T090000Z", "[held]", home_zone=LISBON)
+    assert text is not None
+    assert starts(text) == starts(event(*weekly))
+    assert [each.categories for each in occurrences(text)] == [("Sales",), ("Sales", "[held]"), ("Sales",)]
+    assert [each.attendees for each in occurrences(text)] == [
+        each.attendees for each in occurrences(event(*weekly))
+    ]
+    assert [each.final for each in occurrences(text)] == [False, False, True]
+    days = event("RRULE:FREQ=DAILY;COUNT=3", start="DTSTART;VALUE=DATE:20260302")
+    text = labelled(days, "20260303", "[held]", home_zone=LISBON)
+    assert text is not None
+    assert starts(text) == starts(days)
+    assert [each.categories for each in occurrences(text)] == [(), ("[held]",), ()]
+    with pytest.raises(Rejected):
+        labelled(calendar(vevent(*PEOPLE, "RECURRENCE-ID:20260309T090000Z")), None, "x")
