@@ -5,7 +5,7 @@ Both the plan and the explanation are read off this; there is no second implemen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,9 +14,10 @@ from rules.caution import caution
 from rules.detectors import DETECTORS
 from rules.eligible import eligibility
 from rules.hours import quiet_until
-from rules.matching import predicates, tester
+from rules.matching import all_hold, looked, predicates
 from rules.model import Account, Address, Because, Intent, Occurrence
 from rules.policy import TELLS_ME, TO_OTHERS, Do, Mode, Policy, Rule, Silence, Step
+from rules.sieve import Sieve
 from rules.steps import Timed, timed
 from rules.verdict import Verdict
 from rules.view import View
@@ -96,17 +97,23 @@ class Examiner:
         self._predicates = {
             rule.name: predicates(rule.match, view, rule.time_zone or home) for rule in policy.rules
         }
-        self._tests = {name: tester(asked) for name, asked in self._predicates.items()}
-        self._silenced = [(one, tester(predicates(one.match, view, home))) for one in policy.silences]
+        self._sieve = Sieve([self._predicates[rule.name] for rule in policy.rules])
+        self._silenced = [(one, predicates(one.match, view, home)) for one in policy.silences]
 
     def matches(self, rule: Rule, occurrence: Occurrence) -> bool:
         """Whether the rule looks at this occurrence at all."""
-        return self._tests[rule.name](occurrence)
+        return all_hold(self._predicates[rule.name], occurrence)
+
+    def matching(self, occurrences: Sequence[Occurrence]) -> list[list[Rule]]:
+        """For each occurrence the rules that look at it, in their order."""
+        rules = self.policy.rules
+        found = self._sieve.fitting(self._sieve.read(occurrences))
+        return [[rules[place] for place in places] for places in found]
 
     def look(self, rule: Rule, occurrence: Occurrence, *, now: datetime | None = None) -> Look:
         """Everything about one rule and one occurrence, now or, if nothing changes, at a later ``now``."""
         now = now or self.view.now
-        matched = tuple(one.look(occurrence) for one in self._predicates[rule.name])
+        matched = tuple(looked(one, occurrence) for one in self._predicates[rule.name])
         if not all(one.holds for one in matched):
             return Look(rule=rule, occurrence=occurrence, outcome=Outcome.NOT_MATCHED, because=matched)
         eligible = eligibility(occurrence, self.view, rule.when)
@@ -293,9 +300,9 @@ class Examiner:
         """The silence that lasts longest of those that fit."""
         fitting = [
             one
-            for one, test in self._silenced
+            for one, asked in self._silenced
             if (one.match.rule is None or any(pattern.matches(rule.name) for pattern in one.match.rule))
-            and test(occurrence)
+            and all_hold(asked, occurrence)
         ]
         return max(fitting, key=lambda one: one.until, default=None)
 

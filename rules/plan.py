@@ -22,11 +22,10 @@ def evaluate(snapshot: Snapshot, policy: Policy, now: datetime, *, foresee: bool
     view = View(snapshot, now)
     examiner = Examiner(policy, view)
     found = _Found(wake_at={one.key: None for one in snapshot.subjects})
-    for occurrence in view.subjects:
+    subjects = view.subjects
+    for occurrence, rules in zip(subjects, examiner.matching(subjects), strict=True):
         wakes: list[datetime] = []
-        for rule in policy.rules:
-            if not examiner.matches(rule, occurrence):
-                continue
+        for rule in rules:
             look = examiner.look(rule, occurrence)
             wakes += look.wake[:1]
             for key, one in _ahead(examiner, rule, occurrence, look) if foresee else ():
