@@ -43,7 +43,8 @@ def note(
     """Remember what one meeting with somebody came to; whether that was news.
 
     A later word about the same meeting replaces the earlier. ``last`` is the meeting itself where it was
-    held: it is kept when it ends later than the one known, or is the same. News wakes the contact.
+    held: it is kept when it ends later than the one known, or is the same. One that turns out not to have
+    been held stays until another was. News wakes the contact.
     """
     c = contacts.c
     row = conn.execute(select(contacts).where(c.owner == owner_of(conn), c.address == address)).one_or_none()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.base import ChangeSet, Cursor, Resource
 from daemon.store import Store, agenda, calendars
@@ -232,3 +234,31 @@ def test_graves_are_kept_apart_by_calendar(store: Store) -> None:
         calendars.apply(conn, info(), ChangeSet(cursor=Cursor("2"), full=True), LATER, HORIZON, mine=[ME])
         calendars.forget_calendar(conn, ACME)
     assert remembered(store) == ["own"]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=12))
+@settings(max_examples=20, deadline=None)
+def test_a_meeting_is_alive_or_remembered_never_both(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[bool, str, bool, bool]]
+) -> None:
+    """However copies come and go in two calendars, every meeting ever seen is in one, or remembered once."""
+    store = fresh_store(tmp_path_factory.mktemp("graveyard"))
+    alive: dict[CalendarRef, set[str]] = {ACME: set(), OWN: set()}
+    ever: set[str] = set()
+    for own, uid, comes, full in steps:
+        ref = OWN if own else ACME
+        there, href = alive[ref], f"/{uid}.ics"
+        (there.add if comes else there.discard)(uid)
+        ever |= there
+        fresh = [resource(invited(uid, account=ref.account))] if comes else []
+        kept = [f"/{one}.ics" for one in there if not (comes and one == uid)]
+        if full:
+            put(store, *fresh, kept=kept, full=True, ref=ref, now=LATER)
+        else:
+            put(store, *fresh, removed=[] if comes else [href], ref=ref, now=LATER)
+        with store.read() as conn:
+            assert set(calendars.etags(conn, ref)) == {f"/{one}.ics" for one in there}
+            (row,) = calendars.calendars(conn, ref.account)
+        assert row.events == len(there)
+        assert sorted(remembered(store)) == sorted(ever - alive[ACME] - alive[OWN])
+    store.close()
