@@ -28,6 +28,7 @@ from rules.model import Interval, Owner
 __all__ = ["Letter", "TemplateError", "UnsafeMail", "check_template", "compose", "compose_notice"]
 
 _WIDTH = 72
+_LONGEST_NOTICE = 32_000
 _SIGNATURE_MARK = "-- "
 _BLOCK = "\x02{}{}\x03"  # stands for a drawn part; no text of ours or theirs holds controls
 
@@ -105,7 +106,7 @@ def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
 
 def compose_notice(owner: Owner, sender: str, subject: str, body: str, *, key: str, now: datetime) -> Mail:
     """Plain words from rebookd to its owner. Raises :class:`UnsafeMail`."""
-    tag, text = language(owner.language).code, clean_lines(body)
+    tag, text = language(owner.language).code, clean_lines(body, _LONGEST_NOTICE)
     footer = shipped(f"{tag}/footer-notice.txt").render({})
     envelope = Envelope(
         sender=parse_mailbox(sender),
@@ -224,7 +225,13 @@ def _wrapped(text: str) -> str:
     return "\n".join(
         line
         if len(line) <= _WIDTH or line.startswith(" ")
-        else textwrap.fill(line, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        else textwrap.fill(
+            line,
+            _WIDTH,
+            subsequent_indent="  " if line.startswith("- ") else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         for line in text.split("\n")
     )
 

@@ -23,6 +23,11 @@ _CODE = Markup(
 )
 
 
+_HEADING = Markup('<p style="margin:24px 0 8px;font-weight:600">{}</p>\n')
+_LIST = Markup('<ul style="margin:0 0 16px;padding:0 0 0 20px">{}</ul>\n')
+_ITEM = Markup('<li style="margin:0 0 6px">{}</li>\n')
+
+
 def block(name: str, values: Mapping[str, Any]) -> Markup:
     """One of the drawn parts, ``when`` or ``proposals``."""
     return Markup(_drawn(name).render(values))  # noqa: S704 - rendered with escaping on
@@ -37,8 +42,9 @@ def page(body: Markup, footer: str, language: str) -> str:
 def paragraphs(text: str, blocks: Mapping[str, Markup]) -> Markup:
     """Plain text as HTML.
 
-    Empty lines part paragraphs; a paragraph whose every line is indented is shown as a command; a
-    paragraph that is one of ``blocks`` becomes that block.
+    Empty lines part paragraphs; a paragraph whose every line is indented is shown as a command; lines
+    that start with ``- `` below one that does not are a list below its heading; a paragraph that is one
+    of ``blocks`` becomes that block.
     """
     return Markup("").join(_paragraph(part, blocks) for part in _parts(text))
 
@@ -53,6 +59,10 @@ def _paragraph(part: str, blocks: Mapping[str, Markup]) -> Markup:
     lines = part.split("\n")
     if all(line.startswith("  ") for line in lines):
         return _CODE.format("\n".join(line.strip() for line in lines))
+    heading, *items = lines
+    if items and not heading.startswith("- ") and all(line.startswith("- ") for line in items):
+        listed = Markup("").join(_ITEM.format(line.removeprefix("- ")) for line in items)
+        return _HEADING.format(heading) + _LIST.format(listed)
     return _PARAGRAPH.format(Markup("<br>\n").join(escape(line) for line in lines))
 
 

@@ -143,7 +143,7 @@ def test_our_own_templates_for_others_see_only_what_others_may(language: str) ->
     for name in (*BUILT_IN, "footer-others"):
         read_template(TEMPLATES / language / f"{name}.txt", CLIENT_NAMES)
     assert {path.stem for path in (TEMPLATES / language).iterdir()} == {
-        *BUILT_IN, *BUILT_IN_FOR_OWNER, "footer-others", "footer-owner", "footer-notice"
+        *BUILT_IN, *BUILT_IN_FOR_OWNER, "footer-others", "footer-owner", "footer-notice", "digest"
     }  # fmt: skip
 
 
