@@ -22,7 +22,7 @@ from daemon.exits import Failure
 from daemon.store import agenda, deliveries, optouts, silences
 from daemon.store.optouts import OptOut
 from daemon.store.silences import StoredSilence
-from rules.delivery import OPEN, Event, ForbiddenMove, State
+from rules.delivery import OPEN, Event, State
 from rules.faults import Faults, faults_of
 from rules.fields import Pattern, Span
 from rules.policy import TO_OTHERS, SilenceMatch
@@ -259,10 +259,7 @@ def _suppress(conn: Connection, addresses: Iterable[str], now: datetime) -> int:
     for state in OPEN - {State.COMMITTING}:
         for one in deliveries.list_(conn, state):
             if one.do in TO_OTHERS and any(pattern.matches(one.to) for pattern in patterns):
-                try:
-                    ended += deliveries.move(conn, one.id, Event.SUPPRESS, now, error=SUPPRESSED)
-                except ForbiddenMove:  # it left while we looked
-                    continue
+                ended += deliveries.move(conn, one.id, Event.SUPPRESS, now, error=SUPPRESSED)
     return ended
 
 
