@@ -20,13 +20,14 @@ from connectors.base import (
     Retryable,
 )
 from daemon.clock import Clock
+from daemon.config.problems import printable
 from daemon.config.settings import Settings
 from daemon.mail.message import Mail
 from daemon.store import agenda
 from daemon.store.deliveries import ACTIONS, Delivery
 from daemon.store.engine import Store
 from daemon.webhook_body import body, identity_of
-from rules.model import Interval, Occurrence
+from rules.model import Intent, Interval, Occurrence
 from rules.policy import Do, Step
 
 REPEATABLE = frozenset({Do.MARK.value})
@@ -51,6 +52,17 @@ class Parcel:
     message_id: str = ""
     raw: bytes | None = None
     offered: Sequence[tuple[Interval, ...]] = ((),)
+
+    @property
+    def words(self) -> str:
+        """What leaves, as its owner reads it, where it is no mail."""
+        return words_of(self.subject, self.raw)
+
+
+def words_of(subject: str, raw: bytes | None) -> str:
+    """A label or a webhook as its owner reads it: what was done, and the JSON that was told."""
+    told = "\n".join(map(printable, raw.decode().splitlines())) if raw else ""
+    return f"{printable(subject)}\n\n{told}".rstrip()
 
 
 class Carrier(Protocol):
@@ -113,7 +125,7 @@ class Steps:
     def __init__(self, settings: Settings) -> None:
         self._steps = {(rule.name, step.step): step for rule in settings.policy.rules for step in rule.then}
 
-    def of(self, delivery: Delivery) -> Step:
+    def of(self, delivery: Delivery | Intent) -> Step:
         """The step a delivery came from. Raises Rejected when the rules no longer have it."""
         step = self._steps.get((delivery.rule, delivery.step))
         if step is None or step.do.value != delivery.do:
@@ -133,7 +145,7 @@ class MarkCarrier:
         """The event's account."""
         return f"account {delivery.key.calendar.account if delivery.key else ''}"
 
-    def prepare(self, party: Sequence[Delivery]) -> Parcel:
+    def prepare(self, party: Sequence[Delivery | Intent]) -> Parcel:
         """The label of one delivery's step. Raises Rejected where there is nothing to put it on."""
         (delivery,) = party
         label = self._steps.of(delivery).label or ""
@@ -175,7 +187,7 @@ class WebhookCarrier:
         """The webhook, by its name in the configuration."""
         return f"webhook {delivery.to}"
 
-    def prepare(self, party: Sequence[Delivery]) -> Parcel:
+    def prepare(self, party: Sequence[Delivery | Intent]) -> Parcel:
         """The JSON of one delivery. Raises Rejected where its meeting is gone."""
         (delivery,) = party
         self._steps.of(delivery)
@@ -184,7 +196,7 @@ class WebhookCarrier:
         now = self._clock.now()
         raw = body(delivery, occurrence, account.client if account else None, now)
         return Parcel(
-            subject=f"Told {delivery.to} about: {occurrence.title}",
+            subject=f"Tell {delivery.to} about: {occurrence.title}",
             message_id=identity_of(delivery.intent_key),
             raw=raw,
             hand_over=lambda committing: self._connect(delivery.to).send(
@@ -193,7 +205,7 @@ class WebhookCarrier:
         )
 
 
-def meeting_of(store: Store, delivery: Delivery) -> Occurrence:
+def meeting_of(store: Store, delivery: Delivery | Intent) -> Occurrence:
     """The meeting a delivery is about, as the store has it now. Raises Rejected when it is gone."""
     with store.read() as conn:
         found = agenda.get(conn, [delivery.key]) if delivery.key else {}

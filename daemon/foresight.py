@@ -9,6 +9,7 @@ from datetime import datetime
 from connectors.base import Rejected
 from daemon import horizon
 from daemon.brakes import MOST_TOGETHER
+from daemon.carriers import Parcel
 from daemon.decide import remember
 from daemon.mail.message import Mail
 from daemon.office import Office
@@ -19,7 +20,7 @@ from rules.model import Account, Identity, Intent, Interval, Plan, Snapshot, Upc
 from rules.plan import evaluate
 from rules.policy import Mode
 
-Written = Mail | Rejected
+Written = Mail | Parcel | Rejected
 
 MOST_CONTACTS = 1000
 """Of how many people it is looked whether they have gone quiet."""
@@ -83,13 +84,16 @@ def _evaluated(office: Office, then: datetime, *, as_just_read: bool) -> Plan:
 
 
 def write_all(office: Office, intents: Iterable[Intent], now: datetime) -> dict[str, Written]:
-    """Each mail by its intent's key, as it would leave, or why it cannot be written.
+    """Each mail, label or webhook by its intent's key, as it would leave, or why it cannot be written.
 
     In order: a time offered in one is offered to nobody else. Intents of one group share a mail.
     """
-    mails: dict[str, Written] = {}
+    intents = list(intents)
+    mails: dict[str, Written] = {
+        one.intent_key: _deed(office, one) for one in intents if one.do in office.carriers
+    }
     promised: list[tuple[Identity, Interval]] = []
-    for party in _parties(intents):
+    for party in _parties(one for one in intents if one.do not in office.carriers):
         leader, *others = party
         meetings = {one.identity for one in party}
         taken = [slot for identity, slot in promised if identity not in meetings]
@@ -102,6 +106,13 @@ def write_all(office: Office, intents: Iterable[Intent], now: datetime) -> dict[
             for one, slots in zip(party, mail.offered_for, strict=True):
                 promised += [(one.identity, slot) for slot in slots]
     return mails
+
+
+def _deed(office: Office, intent: Intent) -> Written:
+    try:
+        return office.carriers[intent.do].prepare([intent])
+    except Rejected as error:
+        return error
 
 
 def _parties(intents: Iterable[Intent]) -> list[list[Intent]]:

@@ -67,6 +67,10 @@ class Office:
         self.stopping = threading.Event()
         self._connect = connect
         self._connectors: dict[tuple[str, str], CalendarConnector] = {}
+        self.carriers: dict[str, MarkCarrier | WebhookCarrier] = {
+            Do.MARK: MarkCarrier(store, settings, self._connect_to_send),
+            Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(webhook, settings)),
+        }
         self.outbox = Outbox(
             store,
             mailer or wiring.mailer(settings),
@@ -75,10 +79,7 @@ class Office:
             compose=self._compose,
             guard=settings.policy.guard,
             owner=settings.owner,
-            carriers={
-                Do.MARK: MarkCarrier(store, settings, self._connect_to_send),
-                Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(webhook, settings)),
-            },
+            carriers=self.carriers,
             drafts=drafts or wiring.drafts(settings),
             stopping=self.stopping.is_set,
         )

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from daemon.store.deliveries import Delivery
-from rules.model import Occurrence
+from rules.model import Intent, Occurrence
 
 
 def identity_of(intent_key: str) -> str:
@@ -16,12 +16,14 @@ def identity_of(intent_key: str) -> str:
     return "msg_" + sha256(intent_key.encode()).hexdigest()[:32]
 
 
-def body(delivery: Delivery, occurrence: Occurrence, client: str | None, now: datetime) -> bytes:
+def body(delivery: Delivery | Intent, occurrence: Occurrence, client: str | None, now: datetime) -> bytes:
     """The JSON text for a delivery about ``occurrence`` at ``now`` (UTC)."""
     return json.dumps(_told(delivery, occurrence, client, now), ensure_ascii=False, indent=1).encode()
 
 
-def _told(delivery: Delivery, occurrence: Occurrence, client: str | None, now: datetime) -> dict[str, Any]:
+def _told(
+    delivery: Delivery | Intent, occurrence: Occurrence, client: str | None, now: datetime
+) -> dict[str, Any]:
     return {
         "id": identity_of(delivery.intent_key),
         "at": now.isoformat(),

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon import wiring
+from daemon.carriers import Parcel
 from daemon.commands.bars import Bars
 from daemon.commands.context import (
     clock,
@@ -84,6 +85,8 @@ def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, det
 
 
 def _words(mail: Written) -> str:
+    if isinstance(mail, Parcel):
+        return mail.words
     return readable(mail.raw) if isinstance(mail, Mail) else f"It cannot be written: {mail}"
 
 
@@ -137,7 +140,7 @@ def _intent(one: Intent, mail: Written, *, show: bool) -> dict[str, object]:
         "recurrence_id": one.key.recurrence_id,
         "start": one.start,
         "to": one.to,
-        "subject": mail.subject if isinstance(mail, Mail) else "",
+        "subject": mail.subject if isinstance(mail, Mail | Parcel) else "",
         "reason": one.reason,
         "until": one.until,
     }

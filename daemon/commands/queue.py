@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from connectors.base import Rejected
 from daemon import verdicts, wiring
-from daemon.carriers import Carrier, MarkCarrier, WebhookCarrier
+from daemon.carriers import MarkCarrier, WebhookCarrier, words_of
 from daemon.commands.context import clock, console, local, opened, print_json, settings_of
 from daemon.config.problems import printable
 from daemon.config.settings import Settings
@@ -137,20 +137,16 @@ def _words(store: Store, settings: Settings, row: Delivery) -> str:
 
 def _deed(store: Store, settings: Settings, row: Delivery) -> str:
     """What a label or a webhook does, or did, and the JSON of a webhook."""
-    if row.state in OPEN:
-        carriers: dict[Do, Carrier] = {
-            Do.MARK: MarkCarrier(store, settings, partial(wiring.connector, settings)),
-            Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(wiring.webhook, settings)),
-        }
-        try:
-            parcel = carriers[Do(row.do)].prepare([row])
-        except Rejected as error:
-            return f"It cannot be done now: {error}"
-        done, raw = f"Not done yet. It would be now: {parcel.subject}", parcel.raw
-    else:
-        done, raw = row.subject or "It was never done.", row.raw
-    told = "\n".join(map(printable, raw.decode().splitlines())) if raw else ""
-    return f"{printable(done)}\n\n{told}".rstrip()
+    if row.state not in OPEN:
+        return words_of(row.subject or "It was never done.", row.raw)
+    carriers: dict[Do, MarkCarrier | WebhookCarrier] = {
+        Do.MARK: MarkCarrier(store, settings, partial(wiring.connector, settings)),
+        Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(wiring.webhook, settings)),
+    }
+    try:
+        return f"Not done yet. It would be now: {carriers[Do(row.do)].prepare([row]).words}"
+    except Rejected as error:
+        return f"It cannot be done now: {error}"
 
 
 def _say(

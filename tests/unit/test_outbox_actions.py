@@ -11,6 +11,8 @@ import pytest
 
 from connectors.base import Conflict, NeedsLogin, Retryable, Unreachable
 from connectors.webhook import Webhook, signed
+from daemon.carriers import Parcel
+from daemon.foresight import foresee, write_all
 from daemon.lease import LEASE
 from daemon.store import deliveries
 from daemon.store.deliveries import Delivery
@@ -220,3 +222,15 @@ def test_they_count_for_a_flood_and_for_no_persons_limit(desk: Desk) -> None:
                 deliveries.approve(conn, one.id, desk.clock.at)
     desk.round()
     assert {desk.states()[f"m{number}", ME] for number in range(4)} == {"sent"}
+
+
+def test_plan_foresees_them_as_what_they_are(desk: Desk) -> None:
+    """A label and a webhook are never written as mails, not even to be shown."""
+    desk.clock.at += timedelta(hours=2)
+    desk.office.poll_all()
+    found = foresee(desk.office)
+    written = write_all(desk.office, found.intents, found.now)
+    assert sorted(one.words.splitlines()[0] for one in written.values() if isinstance(one, Parcel)) == [
+        "Label 'unconfirmed' on: Kickoff",
+        "Tell crm about: Kickoff",
+    ]

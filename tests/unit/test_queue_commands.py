@@ -163,7 +163,7 @@ def test_show_says_what_a_label_and_a_webhook_will_do(desk: Desk) -> None:
     (hook,) = desk.ids("held", "crm")[:1]
     (label,) = desk.ids("held", "label")[:1]
     shown = desk.ask("show", hook)
-    assert "Not done yet. It would be now: Told crm about:" in shown
+    assert "Not done yet. It would be now: Tell crm about:" in shown
     assert '"rule": "watch"' in shown
     assert "Label 'open' on:" in desk.ask("show", label)
     desk.ask("approve", label)
