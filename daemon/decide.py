@@ -18,7 +18,6 @@ from rules.delivery import State
 from rules.hours import WorkingHours
 from rules.model import (
     Account,
-    Address,
     CalendarSeen,
     Intent,
     Met,
@@ -101,14 +100,6 @@ class Decider:
         lasts = {one.last.key: one.last for one in contacts.due(conn, until, most) if one.last is not None}
         wanted = {key: one for key, one in lasts.items() if key not in besides}
         return list((wanted | agenda.get(conn, wanted)).values())
-
-    def find(self, conn: Connection, key: OccurrenceKey, to: Address) -> Occurrence | None:
-        """A meeting in its calendar, or the one last held with somebody, as it is remembered."""
-        found = agenda.get(conn, [key]).get(key)
-        if found is not None:
-            return found
-        remembered = [one.last for one in contacts.of(conn, [to]).values()]
-        return next((one for one in remembered if one is not None and one.key == key), None)
 
     def _put(self, conn: Connection, plan: Plan, now: datetime) -> None:
         auto = [one for one in plan.intents if one.mode == Mode.AUTO]

@@ -18,7 +18,6 @@ from daemon.config.settings import Settings
 from daemon.decide import Decider
 from daemon.mail.digest_words import SECTIONS, write
 from daemon.mail.foreign_text import clean, without_marks
-from daemon.mail.scribe import meeting_of
 from daemon.mail.spoken_time import language, spoken, zone
 from daemon.store import agenda, calendars, contacts, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
@@ -259,7 +258,7 @@ class _Gathering:
         return [*(one for one in lasts if one is not None), *found]
 
     def _about(self, key: OccurrenceKey | None, one: Delivery) -> Item:
-        meeting = None if key is None else meeting_of(self.conn, one.intent)
+        meeting = None if key is None else agenda.meeting(self.conn, key, one.people)
         return {"title": "", "short": ""} if meeting is None else self._meeting(meeting)
 
     def _meeting(self, one: Occurrence) -> Item:

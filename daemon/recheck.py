@@ -13,7 +13,7 @@ from daemon import horizon
 from daemon.clock import Clock
 from daemon.decide import Decider
 from daemon.outbox import Decision
-from daemon.store import calendars
+from daemon.store import agenda, calendars
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.delivery import State
@@ -60,7 +60,7 @@ class Recheck:
         if delivery.key is None or delivery.do == NOTICE:
             return Decision.go()
         with self._store.read() as conn:
-            subject = self._decider.find(conn, delivery.key, delivery.to)
+            subject = agenda.meeting(conn, delivery.key, delivery.people)
             if subject is None:
                 return Decision.drop(State.SUPERSEDED, "the meeting is gone")
             related = self._decider.snapshot(conn, [subject], self._clock.now()).context
@@ -78,7 +78,7 @@ class Recheck:
         if now >= delivery.until:
             return Decision.drop(State.LAPSED, "its time passed")
         with self._store.read() as conn:
-            subject = self._decider.find(conn, key, delivery.to)
+            subject = agenda.meeting(conn, key, delivery.people)
             if subject is None:
                 return Decision.drop(State.SUPERSEDED, "this occurrence is gone")
             seen = _without(self._decider.snapshot(conn, [subject], now), gone)

@@ -18,7 +18,7 @@ from daemon.mail.invitation import calendar_part
 from daemon.mail.letter import FOR_OWNER, Letter
 from daemon.mail.message import Mail
 from daemon.mail.offers import offers
-from daemon.store import agenda, contacts, deliveries
+from daemon.store import agenda, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.model import Account, Address, Intent, Interval, Occurrence
@@ -84,7 +84,7 @@ class Scribe:
         zone: str | None = None,
     ) -> Letter:
         """What to write of one meeting; in ``zone``, or in the recipient's."""
-        occurrence = meeting_of(conn, intent)
+        occurrence = agenda.meeting(conn, intent.key, intent.people)
         if occurrence is None:
             raise Rejected("the meeting is no longer in the calendar")
         owner = self._settings.owner
@@ -143,15 +143,6 @@ class Scribe:
             if name and name != "UTC" and name in available_timezones():
                 return name
         return self._settings.owner.zone
-
-
-def meeting_of(conn: Connection, intent: Intent) -> Occurrence | None:
-    """The meeting an intent is about, in its calendar or, long past, as remembered with its people."""
-    found = agenda.get(conn, [intent.key]).get(intent.key)
-    if found is not None:
-        return found
-    known = contacts.of(conn, intent.people).values()
-    return next((one.last for one in known if one.last is not None and one.last.key == intent.key), None)
 
 
 def templates_dir(settings: Settings) -> Path:

@@ -6,6 +6,7 @@ Every query that a tick makes walks an index, so that its cost follows what it f
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
@@ -18,7 +19,7 @@ from daemon.store.engine import owner_of
 from daemon.store.rows import chosen, chosen_of, chunks, fetch, fetch_in, named, to_occurrence
 from daemon.store.schema import calendars, occurrences, people, resources
 from daemon.store.types import Instant
-from rules.model import CalendarRef, Occurrence, OccurrenceKey
+from rules.model import Address, CalendarRef, Occurrence, OccurrenceKey
 
 
 def due(conn: Connection, now: datetime, limit: int) -> list[Occurrence]:
@@ -139,6 +140,19 @@ def get(conn: Connection, keys: Iterable[OccurrenceKey]) -> dict[OccurrenceKey, 
     """The stored occurrences under these keys."""
     wanted = set(keys)
     return {found.key: found for found in copies(conn, wanted) if found.key in wanted}
+
+
+def meeting(conn: Connection, key: OccurrenceKey, people: Iterable[Address]) -> Occurrence | None:
+    """A meeting in its calendar or, long past, as it is remembered with one of these people.
+
+    What is only remembered has no ``href``: it cannot be read again.
+    """
+    found = get(conn, [key]).get(key)
+    if found is not None:
+        return found
+    lasts = [one.last for one in contacts.of(conn, people).values()]
+    last = next((one for one in lasts if one is not None and one.key == key), None)
+    return None if last is None else replace(last, href="")
 
 
 def by_href(conn: Connection, ref: CalendarRef, href: str) -> list[Occurrence]:
