@@ -65,7 +65,8 @@ class Known:
 
     def no_label(self, label: str) -> Fault | None:
         """What is wrong with a label that is evidence where I put it on an event myself."""
-        if label.strip().casefold() not in {mark.strip().casefold() for mark in self.marks}:
+        words = [mark.strip().casefold() for mark in self.marks]
+        if label.strip().casefold() not in {*words, *(word.strip("[]") for word in words)}:
             return None
         said = "by that label I say myself what a meeting is or became"
         return Fault(f"'{brief(label)}' is one of the marks", f"use another; {said}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ from rules.delivery import Event
 from tests.support.fake_hook import Hook, serving
 from tests.support.house import event
 from tests.support.offices import World, at
+from tests.support.schema_tables import ROOT
 
 RULES = """\
 version: 1
@@ -234,3 +237,24 @@ def test_plan_foresees_them_as_what_they_are(desk: Desk) -> None:
         "Label 'unconfirmed' on: Kickoff",
         "Tell crm about: Kickoff",
     ]
+
+
+def test_the_manual_checks_what_is_told(desk: Desk) -> None:
+    """Its example accepts our signature and no other, and its body has our fields."""
+    page = (ROOT / "docs/reference/webhooks.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    desk.round(2)
+    ((headers, raw),) = desk.hook.heard
+    made: dict[str, Any] = {}
+    exec(compile(program, "webhooks.md", "exec"), made)
+    check = made["is_from_rebookd"]
+    now = desk.clock.at.timestamp()
+    assert check(headers, raw, "s3cret", now)
+    assert not check(headers, raw, "other", now)
+    assert not check(headers, raw + b" ", "s3cret", now)
+    assert not check(headers, raw, "s3cret", now + 301)
+    told, manual = json.loads(raw), json.loads(shown)
+    assert told.keys() == manual.keys()
+    assert told["meeting"].keys() == manual["meeting"].keys()
+    assert told["meeting"]["attendees"][0].keys() == manual["meeting"]["attendees"][0].keys()
