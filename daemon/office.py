@@ -131,6 +131,10 @@ class Office:
         if decided.failed:
             with self.store.write() as conn:
                 notices.tell_of_failures(conn, decided.failed, self.settings.owner, now)
+        if self.settings.policy.digest is not None:
+            from daemon import digest  # noqa: PLC0415 - its words are memory that few need
+
+            digest.tell(self.store, self.settings, now)
         return decided
 
     def send(self) -> SendReport:

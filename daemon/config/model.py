@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from daemon.config.holiday_calendar import HolidayCode
 from daemon.config.servers import CalDav, Imap, Smtp, WebhookConfig
-from rules.faults import Faults, Strict, brief, closest, fault, shown
+from rules.faults import Faults, Strict, fault, shown
 from rules.fields import (
     MailAddress,
     Name,
@@ -28,32 +27,10 @@ from rules.fields import (
 from rules.matchers import Words
 from rules.model import Account as SeenAccount
 from rules.model import Address, Marks
-from rules.policy import Mode
-from rules.timetable import WeeklyHours
+from rules.policy import Digest, Mode
+from rules.timetable import WeeklyHours, Zone
 
 Language = Literal["en", "pt"]
-
-
-def _zone(value: object) -> str:
-    if not isinstance(value, str):
-        raise fault(f"a time zone is expected here, not {shown(value)}", "write it like Europe/Lisbon")
-    try:
-        return ZoneInfo(value).key
-    except (LookupError, ValueError, OSError):
-        names = available_timezones()
-        cities = {name.rsplit("/", 1)[-1]: name for name in sorted(names)}
-        hint = closest(value, names) or closest(value, cities)
-        city = hint.removeprefix("did you mean '").removesuffix("'?")
-        hint = f"did you mean '{cities[city]}'?" if city in cities else hint
-        raise fault(f"'{brief(value)}' is not a time zone", hint or "write it like Europe/Lisbon") from None
-
-
-Zone = Annotated[
-    str,
-    BeforeValidator(_zone),
-    WithJsonSchema({"type": "string", "examples": ["Europe/Lisbon", "America/New_York", "UTC"]}),
-]
-"""An IANA time zone name."""
 
 
 def _each_once(values: tuple[Address, ...]) -> tuple[Address, ...]:
@@ -189,7 +166,7 @@ def _some_accounts(value: object) -> object:
 class Config(Strict):
     """The whole configuration file."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"answers", "digest"})
+    later: ClassVar[frozenset[str]] = frozenset({"answers"})
 
     version: Version = Field(examples=[1])
     """The version of this file's grammar: 1."""
@@ -211,3 +188,5 @@ class Config(Strict):
     """The files of rules, relative to this one."""
     marks: MarksConfig = MarksConfig()
     """How I mark meetings in my calendar."""
+    digest: Digest | None = Field(None, examples=[{"at": "08:00", "on": "weekdays"}])
+    """When to tell me how things stand; it may stand in a rules file instead."""

@@ -109,11 +109,14 @@ def load(path: Path, *, thorough: bool = True) -> Settings:
     problems = sorted([*problems, *later], key=place)
     policy = files.policy(Known.of(tree.data))
     problems += files.problems
+    if policy is not None and policy.digest is not None and config is not None and config.digest is not None:
+        wrong = Fault("the digest is already in a rules file", "keep one", ("digest",), "key")
+        problems.append(tree.problem(wrong))
     if config is None or policy is None or problems:
         raise ConfigProblems(problems)
     return Settings(
         config=config,
-        policy=policy,
+        policy=policy.model_copy(update={"digest": policy.digest or config.digest}),
         owner=_owner(config),
         base=path.parent,
         files=(path, *files.paths),

@@ -331,3 +331,16 @@ def test_a_secret_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             load(write(tmp_path, text))
         assert "hunter2" not in str(raised.value)
         assert "hunter2" not in json.dumps([problem.as_dict() for problem in raised.value.problems])
+
+
+def test_a_digest_may_stand_in_either_file_and_only_once(tmp_path: Path) -> None:
+    """The configuration's digest counts as the rules' own, and two are one too many."""
+    config, rules = tmp_path / "config.yaml", tmp_path / "rules.yaml"
+    rules.write_text("version: 1\nrules: []\n")
+    config.write_text(CONFIG + "digest: {at: 08:00, on: weekdays}\n")
+    digest = load(config).policy.digest
+    assert digest is not None
+    assert str(digest.at) == "08:00"
+    rules.write_text("version: 1\ndigest: {at: 09:00}\nrules: []\n")
+    with pytest.raises(ConfigProblems, match="the digest is already in a rules file"):
+        load(config)
