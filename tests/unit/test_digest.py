@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,7 +178,7 @@ def test_it_tells_what_cannot_be_seen_and_what_is_in_doubt(tmp_path: Path) -> No
 @pytest.mark.parametrize("language", ["en", "pt"])
 def test_every_section_is_left_out_when_it_is_empty(language: str) -> None:
     """One calm line then; a full list is cut, and says how much it leaves out."""
-    nothing = {name: [] for name in SECTIONS} | {
+    nothing: dict[str, Any] = {name: [] for name in SECTIONS} | {
         "more": dict.fromkeys(SECTIONS, 0), "held_ids": "", "troubled_ids": "", "quiet": True,
         "day": "Mon 2 March 2026", "zone": "Europe/Lisbon",
     }  # fmt: skip
