@@ -25,6 +25,7 @@ from daemon.store.drafts import Draft
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
 from rules.delivery import Event, ForbiddenMove, State
+from rules.model import Interval
 from rules.policy import Guard
 
 log = structlog.get_logger()
@@ -35,6 +36,9 @@ LOOK_EVERY = timedelta(minutes=10)
 FIRST_REST = timedelta(minutes=1)
 LONGEST_REST = timedelta(minutes=30)
 """How long the mailbox is left alone after it failed."""
+
+MOST_TIME = timedelta(minutes=1)
+"""How long one run looks after drafts."""
 
 PUSHED = timedelta(hours=1)
 """How far a draft that cannot be written is pushed ahead."""
@@ -47,7 +51,6 @@ _ENDS = {
     State.SUPERSEDED: Event.SUPERSEDE,
     State.SUPPRESSED: Event.SUPPRESS,
 }
-_UNDER_WAY = frozenset({State.HELD, State.PENDING, State.RETRYING, State.CLAIMED, State.COMMITTING})
 
 
 class Drafting:
@@ -77,26 +80,25 @@ class Drafting:
         self._mine = mine
         self._tell = tell
         self._stopping = stopping
-        self._rests_until: datetime | None = None
+        self._rests: Interval | None = None
         self._failures = 0
 
     def run(self, report: SendReport) -> None:
         """Lay down and look after what is due. Raises StoreError, and nothing else."""
         now = self._clock.now()
-        if self._box is None or (self._rests_until is not None and now < self._rests_until):
+        if self._box is None or (self._rests is not None and self._rests.start <= now < self._rests.end):
             return
         with self._store.read() as conn:
             known = drafts.list_(conn)
             due = deliveries.drafts(conn, now)
-            leftover = [one for id_ in known if (one := deliveries.get(conn, id_)) is not None]
+            leftover = deliveries.ended(conn, known)
         due = self._unless_flood(due, known, now)
-        leftover = [one for one in leftover if one.state not in _UNDER_WAY]
         try:
             for one in due:
-                if not self._stopping():
+                if not self._is_over(now):
                     self._attend(self._box, one, known.get(one.id), report)
             for one in leftover:
-                if not self._stopping():
+                if not self._is_over(now):
                     self._clear_away(self._box, one, known[one.id], report)
         except ConnectorError as error:
             asked = error.retry_after if isinstance(error, Retryable) else None
@@ -104,10 +106,14 @@ class Drafting:
                 min(FIRST_REST * (1 << min(self._failures, 10)), LONGEST_REST), timedelta(seconds=asked or 0)
             )
             self._failures += 1
-            self._rests_until = self._clock.now() + rest
+            self._rests = Interval(self._clock.now(), self._clock.now() + rest)
             log.warning("the mailbox of drafts is left alone for a while", error=str(error))
         else:
             self._failures = 0
+
+    def _is_over(self, begun: datetime) -> bool:
+        """Whether the rest must wait for the next run: other messages want to leave, too."""
+        return self._stopping() or self._clock.now() - begun > MOST_TIME
 
     def withdraw(self, delivery: Delivery, report: SendReport) -> bool:
         """Take away the draft of what is about to be sent; False when the owner sent it by hand.
@@ -258,19 +264,14 @@ class Drafting:
             drafts.gone(conn, delivery.id)
 
     def _wait(self, delivery: Delivery, span: timedelta, why: str) -> None:
-        """Look at it again after ``span``, if it is still held."""
+        """Look at it again after ``span``, if it is still held; that is no change of what it is."""
         now = self._clock.now()
         with self._store.write() as conn:
             current = deliveries.get(conn, delivery.id)
             if current is not None and current.state is State.HELD:
-                deliveries.move(
-                    conn,
-                    delivery.id,
-                    Event.DRAFT,
-                    now,
-                    error=why,
-                    next_try_at=min(now + span, delivery.until),
-                )
+                at = min(now + span, delivery.until)
+                since = current.changed_at
+                deliveries.move(conn, delivery.id, Event.DRAFT, since, error=why, next_try_at=at)
 
 
 def _marked(raw: bytes, message_id: str) -> bytes:

@@ -17,7 +17,7 @@ from daemon.store.delivery_row import Delivery, encoded, intent_values, to_deliv
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import deliveries
-from rules.delivery import Event, ForbiddenMove, State, next_state
+from rules.delivery import OPEN, Event, ForbiddenMove, State, next_state
 from rules.model import Done, Identity, Intent
 from rules.policy import TO_OTHERS
 
@@ -180,6 +180,13 @@ def drafts(conn: Connection, now: datetime) -> list[Delivery]:
     is_draft = (c.mode == "draft") & c.do.in_(TO_OTHERS) & (c.error != "flood")
     due = or_(c.next_try_at <= now, c.until <= now)
     return _select(conn, c.state == State.HELD, is_draft, due, order=(c.id,))
+
+
+def ended(conn: Connection, ids: Iterable[int]) -> list[Delivery]:
+    """Those of these deliveries with which nothing more happens by itself."""
+    c = deliveries.c
+    over = c.state.not_in(OPEN)
+    return [one for some in chunks(ids) for one in _select(conn, c.id.in_(some), over, order=(c.id,))]
 
 
 def overdue(conn: Connection, now: datetime) -> list[Delivery]:
