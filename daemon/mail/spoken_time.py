@@ -35,7 +35,7 @@ LANGUAGES = {
         short_day="EEE d MMMM",
         our_meeting="our meeting",
         our_meetings="our {count} meetings",
-        tell_me="tell me what would suit you",
+        tell_me="Tell me what would suit you.",
     ),
     "pt": Language(
         code="pt",
@@ -44,7 +44,7 @@ LANGUAGES = {
         short_day="EEE, d 'de' MMMM,",
         our_meeting="a nossa reunião",
         our_meetings="as nossas {count} reuniões",
-        tell_me="diga-me o que lhe convém",
+        tell_me="Diga-me o que lhe convém.",
     ),
 }
 

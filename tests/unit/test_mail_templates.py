@@ -187,7 +187,7 @@ def test_the_documented_template_works(tmp_path: Path) -> None:
     write(tmp_path, several)
     mail = compose(together(template="sorry"), tmp_path)
     assert mail.subject == "3 meetings: new times?"
-    assert re.search(r"Retro\n  Tue 3 March 2026, .*\n.*\n\nRetro, Tue 3 March 10:00:\n  tell me", mail.text)
+    assert re.search(r"Retro\n  Tue 3 March 2026, .*\n.*\n\nRetro, Tue 3 March 10:00:\n  Tell me", mail.text)
 
 
 def test_the_documented_names_are_those_there_are(tmp_path: Path) -> None:

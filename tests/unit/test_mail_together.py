@@ -38,7 +38,7 @@ def test_times_are_numbered_on_below_their_meeting(kind: str, language: str) -> 
     assert [one.split(",")[0] for one in headings] == [
         "Kickoff review", "our meeting" if language == "en" else "a nossa reunião", "Retro"
     ]  # fmt: skip
-    assert ("tell me what" if language == "en" else "diga-me o que") in mail.text
+    assert ("Tell me what" if language == "en" else "Diga-me o que") in mail.text
     assert [len(some) for some in mail.offered_for] == [3, 2, 0]
     assert mail.offered == tuple(slot for some in mail.offered_for for slot in some)
 
