@@ -97,7 +97,7 @@ class Examiner:
         self._predicates = {
             rule.name: predicates(rule.match, view, rule.time_zone or home) for rule in policy.rules
         }
-        self._sieve = Sieve([self._predicates[rule.name] for rule in policy.rules])
+        self.sieve = Sieve([self._predicates[rule.name] for rule in policy.rules])
         self._silenced = [(one, predicates(one.match, view, home)) for one in policy.silences]
 
     def matches(self, rule: Rule, occurrence: Occurrence) -> bool:
@@ -107,7 +107,7 @@ class Examiner:
     def matching(self, occurrences: Sequence[Occurrence]) -> list[list[Rule]]:
         """For each occurrence the rules that look at it, in their order."""
         rules = self.policy.rules
-        found = self._sieve.fitting(self._sieve.read(occurrences))
+        found = self.sieve.fitting(self.sieve.read(occurrences))
         return [[rules[place] for place in places] for places in found]
 
     def look(self, rule: Rule, occurrence: Occurrence, *, now: datetime | None = None) -> Look:

@@ -95,9 +95,15 @@ _MINUTES_A_DAY = 24 * 60
 
 _calendar: Reader = attrgetter("key.calendar.account", "key.calendar.id")
 _recurring: Reader = attrgetter("recurring")
-_title: Reader = attrgetter("title")
-_location: Reader = attrgetter("location")
 _categories: Reader = attrgetter("categories")
+
+
+def _title(one: Occurrence) -> str:
+    return one.title.casefold()
+
+
+def _location(one: Occurrence) -> str:
+    return one.location.casefold()
 
 
 def _organizer(one: Occurrence) -> Hashable:

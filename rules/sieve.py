@@ -8,12 +8,16 @@ it. The answers are those of the predicates; nothing is decided here by other me
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import partial, reduce
 from operator import or_
 from typing import Any
 
 from rules.matching import Asked, Predicate, Reader
 from rules.model import Occurrence
+
+_Fits = Callable[[int], bool]
+"""Whether something fits, given the bits that fail."""
+_Question = tuple[int, tuple[_Fits, ...]]
+"""The bit that must not fail, and what else must fit."""
 
 Columns = list[list[Hashable]]
 """For each layer what it reads of each occurrence."""
@@ -23,9 +27,10 @@ class Sieve:
     """Holds some lists of predicates against occurrences; a list fits where all of it holds."""
 
     def __init__(self, questions: Sequence[tuple[Asked, ...]]) -> None:
-        self._layers: dict[Reader, _Layer] = {_nothing: _Layer()}
-        self._bit = 1
+        self._layers: dict[Reader, _Layer] = {}
+        self._bits = 0
         self._answers = _Answers([self._sorted(asked) for asked in questions])
+        self._layers = self._layers or {_nothing: _Layer()}
 
     def read(self, occurrences: Sequence[Occurrence]) -> Columns:
         """What the questions look at."""
@@ -33,28 +38,34 @@ class Sieve:
 
     def fitting(self, columns: Columns) -> list[tuple[int, ...]]:
         """For each occurrence read the places of the questions that fit it, in order."""
-        layers = zip(self._layers.values(), columns, strict=True)
-        each = [map(layer.__getitem__, column) for layer, column in layers]
-        failed = reduce(partial(map, or_), each)
+        failed: list[int] = []
+        for layer, column in zip(self._layers.values(), columns, strict=True):
+            failing = map(layer.__getitem__, column)
+            failed = list(map(or_, failed, failing) if failed else failing)
         return list(map(self._answers.__getitem__, failed))
 
-    def _sorted(self, asked: tuple[Asked, ...]) -> _Fits:
-        """Put the predicates into their layers under one bit; whether they fit, given the bits that fail."""
-        bit, self._bit = self._bit, self._bit << 1
+    def _sorted(self, asked: tuple[Asked, ...]) -> _Question:
+        """Put the predicates into their layers under one bit."""
+        bit = 1 << self._bits
+        self._bits += 1
         joined: list[_Fits] = []
-        for one in asked:
+        todo = list(asked)
+        for one in todo:
             if isinstance(one, Predicate):
                 self._layers.setdefault(one.reads, _Layer()).asked.append((bit, one.fits))
+            elif one.joins is all and len(one.groups) == 1:
+                todo += one.groups[0]
             else:
-                joined.append(self._joined([self._sorted(group) for group in one.groups], one.joins))
-        return lambda failed: not failed & bit and all(fits(failed) for fits in joined)
-
-    @staticmethod
-    def _joined(groups: list[_Fits], joins: Callable[[Iterable[bool]], bool]) -> _Fits:
-        return lambda failed: joins(fits(failed) for fits in groups)
+                joined.append(_joined([self._sorted(group) for group in one.groups], one.joins))
+        return bit, tuple(joined)
 
 
-_Fits = Callable[[int], bool]
+def _joined(groups: list[_Question], joins: Callable[[Iterable[bool]], bool]) -> _Fits:
+    return lambda failed: joins(_fits(failed, *group) for group in groups)
+
+
+def _fits(failed: int, bit: int, joined: tuple[_Fits, ...]) -> bool:
+    return not failed & bit and all(fits(failed) for fits in joined)
 
 
 def _nothing(_: Occurrence) -> None:
@@ -80,10 +91,14 @@ class _Layer(dict[Hashable, int]):
 class _Answers(dict[int, tuple[int, ...]]):
     """For each set of bits that fail the places of the questions that fit."""
 
-    def __init__(self, questions: list[_Fits]) -> None:
+    def __init__(self, questions: list[_Question]) -> None:
         super().__init__()
         self._questions = questions
 
     def __missing__(self, failed: int) -> tuple[int, ...]:
-        self[failed] = found = tuple(place for place, fits in enumerate(self._questions) if fits(failed))
+        self[failed] = found = tuple(
+            place
+            for place, (bit, joined) in enumerate(self._questions)
+            if not failed & bit and (not joined or _fits(failed, bit, joined))
+        )
         return found

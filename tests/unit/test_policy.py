@@ -88,7 +88,7 @@ def test_the_whole_grammar_is_read() -> None:
     assert policy.guard.quiet_hours.covers(time(23))
     assert first.when == Unconfirmed.model_validate({"tentative": "counts", "min_age": "2h"})
     assert first.match.title is not None
-    assert first.match.title.tester()("Kickoff")
+    assert first.match.title.tester()("kickoff")
     assert first.match.calendar is not None
     assert [str(pattern) for pattern in first.match.calendar] == ["Client calls", "cl*"]
     assert [step.do for step in first.then] == [Do.CONFIRM, Do.RESCHEDULE]
