@@ -186,8 +186,8 @@ class CalendarConnector(Protocol):
         """Give the occurrence one more category, touching nothing else, SEQUENCE least of all.
 
         Where it has that category already, in any case of letters, nothing is written. Raises
-        :class:`Conflict` when it changed meanwhile, :class:`NotSupported` where the server would tell
-        the attendees.
+        :class:`Conflict` when it changed meanwhile, :class:`NotSupported` where others are invited and
+        the server might tell them.
         """
         ...
 

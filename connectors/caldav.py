@@ -7,7 +7,7 @@ etags. An answer that is not whole is an error, never a smaller calendar.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -32,7 +32,6 @@ from connectors.caldav_discovery import (
     full_url,
     homes,
     list_calendars,
-    own_addresses,
     schedules,
 )
 from connectors.caldav_sync import Fetcher, Mark, Position
@@ -40,7 +39,7 @@ from connectors.caldav_xml import CTAG, SYNC_TOKEN, path_of, web_page
 from connectors.http import GuardedSession, Limits
 from connectors.http_auth import BasicAuth, BearerAuth, PasswordAuth
 from connectors.recurrence import Copy, read_resource
-from rules.model import Address, CalendarRef, Interval, Occurrence
+from rules.model import CalendarRef, Interval, Occurrence
 
 _CHANGED = "The meeting was changed since it was read."
 
@@ -89,7 +88,6 @@ class CalDavConnector:
         self._homes: tuple[str, ...] = ()
         self._outside: tuple[str, ...] = ()
         self._schedules: bool | None = None
-        self._own_addresses: frozenset[Address] | None = None
         self._mark_property = CTAG
         self._marks: dict[str, str] = {}
         self._listed_marks: dict[str, str] = {}
@@ -104,15 +102,12 @@ class CalDavConnector:
         ]
         chosen = self._chosen(found, mark)
         self._listed_marks = {each.url: each.mark for each in chosen}
-        if self._schedules is None:
-            self._schedules = schedules(self._session, self._homes[0])
+        delivers = self._does_schedule()
         return [
             CalendarInfo(
                 ref=CalendarRef(account=self.account, id=each.url),
                 name=each.name,
-                capabilities=Capabilities(
-                    schedules=self._schedules, sync_token=each.sync, writable=each.writable
-                ),
+                capabilities=Capabilities(schedules=delivers, sync_token=each.sync, writable=each.writable),
             )
             for each in chosen
         ]
@@ -196,7 +191,8 @@ class CalDavConnector:
         """Give the occurrence one more category, unless it has it. The result covers its time.
 
         Raises Conflict when it changed meanwhile, Rejected when the server refuses, and NotSupported
-        where the server would send the attendees an update of it (RFC 6638 section 3.2.1).
+        where others are invited and the server sends out changes (RFC 6638): some tell the organizer of
+        a new override even if no answer changed and Schedule-Reply forbids it, and send the label along.
         """
         calendar = occurrence.key.calendar
         window = Interval(occurrence.start_utc, occurrence.end_utc + timedelta(seconds=1))
@@ -205,12 +201,11 @@ class CalDavConnector:
         if labelled is None:
             return read_resource(raw, self._copy(calendar, occurrence.href, etag), window)
         _make_same(etag, occurrence)
-        if occurrence.attendees and self._tells_attendees(occurrence.organizer):
+        if occurrence.attendees and self._does_schedule():
             raise NotSupported(
-                "The calendar server would tell the attendees of a change, so the meeting was not labelled."
+                "The calendar server would tell the other people of it, so the meeting was not labelled."
             )
-        # Of what an attendee changes the organizer hears only where an answer changes; this makes sure.
-        self._write(occurrence, etag, labelled, "label the meeting", {"Schedule-Reply": "F"})
+        self._write(occurrence, etag, labelled, "label the meeting")
         resource = self.read(calendar, occurrence.href, window)
         if resource is None:
             raise Conflict("The meeting vanished while it was labelled.")
@@ -233,40 +228,24 @@ class CalDavConnector:
         _make_same(found[0], occurrence)
         return found
 
-    def _write(
-        self,
-        occurrence: Occurrence,
-        etag: str,
-        text: str,
-        what: str,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    def _write(self, occurrence: Occurrence, etag: str, text: str, what: str) -> None:
         """PUT the meeting's text in place of the one with that etag. Raises Conflict or Rejected."""
         response = self._session.request(
             "PUT",
             urljoin(occurrence.key.calendar.id, occurrence.href),
             data=text.encode(),
-            headers={
-                "Content-Type": "text/calendar; charset=utf-8",
-                "If-Match": etag or occurrence.etag,
-                **(headers or {}),
-            },
+            headers={"Content-Type": "text/calendar; charset=utf-8", "If-Match": etag or occurrence.etag},
         )
         if response.status_code == 412:
             raise Conflict(_CHANGED)
         if not 200 <= response.status_code < 300:
             raise Rejected(f"The server would not {what} (HTTP {response.status_code}).")
 
-    def _tells_attendees(self, organizer: Address | None) -> bool:
-        """Whether the server itself sends out what the organizer changes, and that is me for all we know."""
-        home = self._find_homes()[0]
+    def _does_schedule(self) -> bool:
+        """Whether the server delivers invitations and answers by itself."""
         if self._schedules is None:
-            self._schedules = schedules(self._session, home)
-        if not self._schedules:
-            return False
-        if self._own_addresses is None:
-            self._own_addresses = own_addresses(self._session, home)
-        return organizer is None or not self._own_addresses or organizer in self._own_addresses
+            self._schedules = schedules(self._session, self._find_homes()[0])
+        return self._schedules
 
     def _find_homes(self) -> tuple[str, ...]:
         if not self._homes:

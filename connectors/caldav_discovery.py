@@ -21,12 +21,10 @@ from connectors.caldav_xml import (
     web_page,
 )
 from connectors.http import GuardedSession
-from rules.model import Address
 
 _XML = {"Content-Type": "application/xml; charset=utf-8", "Accept": "application/xml, text/xml"}
 _PRINCIPAL = DAV + "current-user-principal"
 _HOME_SET = CALDAV + "calendar-home-set"
-_ADDRESS_SET = CALDAV + "calendar-user-address-set"
 _DISPLAYNAME = DAV + "displayname"
 _RESOURCETYPE = DAV + "resourcetype"
 _COMPONENTS = CALDAV + "supported-calendar-component-set"
@@ -202,17 +200,3 @@ def schedules(session: DavSession, url: str) -> bool:
     """Whether the server delivers invitations by itself (RFC 6638 section 2)."""
     response = session.http.request("OPTIONS", url)
     return "calendar-auto-schedule" in response.headers.get("DAV", "").lower()
-
-
-def own_addresses(session: DavSession, home: str) -> frozenset[Address]:
-    """The mail addresses that are the signed-in user to the server (RFC 6638 2.4.1); none if unsaid."""
-    principals = _held(session, home, _PRINCIPAL)
-    found = [text for url in principals[:1] for text in _held(session, urljoin(home, url), _ADDRESS_SET)]
-    return frozenset(Address(text[7:].lower()) for text in found if text[:7].lower() == "mailto:")
-
-
-def _held(session: DavSession, url: str, name: str) -> list[str]:
-    """The addresses a property of a resource holds, as they are written."""
-    items = session.properties(url, (name,), "0").items
-    props = [item.props[name] for item in items if name in item.props]
-    return [(href.text or "").strip() for prop in props for href in prop.iter(DAV + "href")]

@@ -181,7 +181,7 @@ class MemoryConnector:
             if etag != occurrence.etag:
                 raise Conflict("The meeting was changed since it was read.")
             if held.info.capabilities.schedules and occurrence.attendees:
-                raise NotSupported("The server would tell the attendees, so the meeting was not labelled.")
+                raise NotSupported("The server would tell the other people of it.")
             self.put(occurrence.href, labelled, held.info.name)
         last = occurrence.end_utc + timedelta(seconds=1)
         return self._resource(held, occurrence.href, Interval(occurrence.start_utc, last))

@@ -57,7 +57,6 @@ class FakeDav:
         self.digest = False
         self.credentials: tuple[str, str] | None = None
         self.bearer = ""
-        self.addresses: tuple[str, ...] = ("mailto:Dana@va.example",)
         self.dav = "1, 2, 3, calendar-access"
 
     def put(self, name: str, text: str) -> None:
@@ -160,9 +159,6 @@ class FakeDav:
             found += "<d:current-user-principal><d:href>/dav/p/dana/</d:href></d:current-user-principal>"
         if C + "calendar-home-set" in wanted:
             found += f"<c:calendar-home-set><d:href>{HOME}</d:href></c:calendar-home-set>"
-        if C + "calendar-user-address-set" in wanted:
-            hrefs = "".join(f"<d:href>{escape(each)}</d:href>" for each in self.addresses)
-            found += f"<c:calendar-user-address-set>{hrefs}</c:calendar-user-address-set>"
         if path == CALENDAR and D + "resourcetype" in wanted:
             found += (
                 "<d:resourcetype><d:collection/><c:calendar/></d:resourcetype>"
