@@ -300,7 +300,9 @@ class Digest(Strict):
 
     at: Clock = Field(examples=["08:00"])
     """When, in my time zone."""
-    on: Annotated[tuple[Days, ...], OneOrMany()] = (Days.parse("daily"),)
+    on: Annotated[tuple[Days, ...], OneOrMany()] = Field(
+        (Days.parse("daily"),), json_schema_extra={"default": "daily", "examples": ["weekdays"]}
+    )
     """On which days; without it, every day."""
 
 

@@ -51,7 +51,7 @@ def parts() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     for file, whole in grammars().items():
         definitions = whole.get("$defs", {})
         found[file] = (whole, definitions)
-        found |= {name: (one, definitions) for name, one in definitions.items() if "properties" in one}
+        found |= {name: (one, definitions) for name, one in definitions.items() if one.get("properties")}
     return found
 
 
@@ -62,7 +62,7 @@ def table(name: str) -> str:
     rows = ["| key | meaning | values | without it |", "|---|---|---|---|"]
     for key, one in part["properties"].items():
         told = one.get("description") or definitions.get(_part(one), {}).get("description", "")
-        meaning = str(told).replace("|", "\\|")
+        meaning = " ".join(str(told).split()).replace("|", "\\|")
         default = "*required*" if key in required else _shown(one["default"]) if "default" in one else ""
         rows.append(f"| `{key}` | {meaning} | {_values(one, definitions)} | {default} |")
     return "\n".join(rows) + "\n"
