@@ -22,6 +22,7 @@ COMMANDS = {
     "optout": ("standing:optout", "Say who must not be written to."),
     "outbox": ("queue:outbox", "Look at the mail queue, and have your say."),
     "plan": ("insight:plan", "Print what would be sent now and what is next."),
+    "replay": ("replay:replay", "Show which messages other rules would have sent in the past."),
     "run": ("work:run", "Run the daemon, or one round of it."),
     "schema": ("setup:schema", "Print the JSON Schema of a file, for your editor."),
     "silence": ("standing:silence", "Hold back messages for a while."),
