@@ -35,6 +35,9 @@ from rules.view import View
 LATE = timedelta(hours=12)
 """How late a digest may be; later it is left to the next."""
 
+PATIENCE = timedelta(hours=1)
+"""How long before it would be too late a digest stops waiting for every account to be read."""
+
 LONGEST_LIST = 12
 """How many items of one kind it tells; the others it counts."""
 
@@ -65,7 +68,8 @@ def tell(store: Store, settings: Settings, now: datetime) -> int | None:
     """Queue the digest that is due at ``now`` (UTC); its delivery's id, or None when none is.
 
     Costs one look at a note while nothing is due. The first comes at the first moment after rebookd was
-    told to write any, and tells what happened since then.
+    told to write any, and tells what happened since then. After a start it waits for the accounts to be
+    read, or to fail.
     """
     digest = settings.policy.digest
     if digest is None:
@@ -80,6 +84,9 @@ def tell(store: Store, settings: Settings, now: datetime) -> int | None:
     moment = due(digest, settings.owner, now, since)
     if moment is None:
         return None
+    with store.read() as conn:
+        if now < moment + LATE - PATIENCE and not _were_tried(conn, settings, now):
+            return None
     owner = settings.owner
     day = moment.astimezone(zone(owner.zone, "UTC")).date()
     with store.read() as conn:
@@ -97,6 +104,18 @@ def tell(store: Store, settings: Settings, now: datetime) -> int | None:
             now=now,
             until=moment + LATE,
         )
+
+
+def _were_tried(conn: Connection, settings: Settings, now: datetime) -> bool:
+    """Whether of every account it is known that it can, or cannot, be read."""
+    rows = calendars.accounts(conn)
+    for name, account in settings.seen_accounts().items():
+        row = rows.get(name)
+        if row is None or (
+            not row.failures and (row.seen_at is None or now - row.seen_at >= account.stale_after)
+        ):
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

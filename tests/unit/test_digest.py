@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from connectors.base import Rejected
+from connectors.base import Rejected, Unreachable
 from daemon import digest
 from daemon.mail.digest_words import SECTIONS, write
-from daemon.store import deliveries
+from daemon.store import contacts, deliveries
+from rules.model import Address, Encounter, Met, PartStat
 from rules.policy import Digest
 from tests.support.house import event
-from tests.support.meetings import owner
+from tests.support.meetings import meeting, owner
 from tests.support.offices import World, at
 
 JO = "jo@acme.example"
@@ -79,15 +80,14 @@ def test_it_keeps_to_the_clock_on_the_wall() -> None:
 
 
 def told(world: World) -> str | None:
-    """The digest due now, as its notice holds it; None when none is."""
-    made = digest.tell(world.store, world.settings, world.clock.now())
-    if made is None:
-        return None
+    """The digest queued at this moment, as its notice holds it; None when none was."""
+    digest.tell(world.store, world.settings, world.clock.now())
     with world.store.read() as conn:
-        row = deliveries.get(conn, made)
-    assert row is not None
-    assert row.to == "dana@va.example"
-    return f"{row.subject}\n{row.reason}"
+        rows = [row for row in deliveries.list_(conn) if row.step == "digest"]
+    if not rows or rows[-1].created_at != world.clock.now():
+        return None
+    assert rows[-1].to == "dana@va.example"
+    return f"{rows[-1].subject}\n{rows[-1].reason}"
 
 
 def at_eight(world: World, day: int) -> None:
@@ -105,9 +105,26 @@ def test_the_first_round_only_takes_note(tmp_path: Path) -> None:
     text = told(world)
     assert text is not None
     assert "All is quiet" in text
+    world.round(0.1)
     assert told(world) is None
-    world.clock.at += timedelta(minutes=1)
+    with world.store.read() as conn:
+        assert [row.step for row in deliveries.list_(conn)] == ["digest"]
+
+
+def test_after_a_start_it_waits_for_the_accounts(tmp_path: Path) -> None:
+    """What was not tried yet is not called unseen; close to its end the digest waits no longer."""
+    world = World(tmp_path, RULES)
+    world.round()
+    at_eight(world, 3)
     assert told(world) is None
+    world.office.poll("acme")
+    assert told(world) is not None
+    at_eight(world, 4)
+    assert told(world) is None
+    world.clock.at += timedelta(hours=11)
+    text = told(world)
+    assert text is not None
+    assert "What I cannot see:\n- acme, since Tue 3 March 08:00" in text
 
 
 def ordered(text: str, words: Sequence[str]) -> bool:
@@ -147,6 +164,7 @@ def test_it_tells_my_own_misses_first(tmp_path: Path) -> None:
         "- 09:00 to al@acme.example about Planning, Thu 5 March 09:00 (confirm, ask)\n",
         "Times are those of Europe/Lisbon.",
     ])  # fmt: skip
+    world.round(2)
     at_eight(world, 4)
     world.round()
     text = told(world)
@@ -163,14 +181,15 @@ def test_it_tells_what_cannot_be_seen_and_what_is_in_doubt(tmp_path: Path) -> No
     world.mailer.errors = [Rejected("550 no such person")]
     world.round()
     at_eight(world, 3)
-    world.office.poll("own")
+    world.calendars["acme"].fail(Unreachable("no answer"))
+    world.round()
     text = told(world)
     assert text is not None
     assert ordered(text, [
         "Not sent, or nobody knows:\n- 1: to jo@acme.example, Can you make it",
         "refused (550 no such person)",
         "    rebookd outbox retry 1\n",
-        "What I cannot see:\n- acme, since Mon 2 March 09:00\n",
+        "What I cannot see:\n- acme, since Mon 2 March 09:00: no answer\n",
     ])  # fmt: skip
     assert "- own" not in text
 
@@ -202,7 +221,6 @@ def test_the_mail_is_the_owners(tmp_path: Path) -> None:
     world.round()
     told(world)
     at_eight(world, 3)
-    assert told(world) is not None
     assert world.round() == ["dana@va.example"]
     mail = world.mailer.kept[-1][1]
     assert mail["Subject"] == "Your day, Tue 3 March 2026: mails wait for your word"
@@ -210,3 +228,31 @@ def test_the_mail_is_the_owners(tmp_path: Path) -> None:
     assert page is not None
     assert "<ul" in page.get_content()
     assert "Retro &lt;i&gt;" in page.get_content()
+
+
+def test_it_tells_who_goes_dark(tmp_path: Path) -> None:
+    """Whom a rule finds silent, with the meeting last held; also after everything was said to them."""
+    rules = (
+        RULES
+        + """\
+  - name: quiet
+    when: {silent: {at_least: 1d}}
+    then:
+      - {step: offer, do: reschedule, at: at end, until: 21 days after end}
+"""
+    )
+    world = World(tmp_path, rules)
+    last = meeting("last", starts=-480, title="Catch-up", people={Address(JO): PartStat.ACCEPTED})
+    with world.store.write() as conn:
+        for number, met in enumerate([Met.HELD, Met.HELD, Met.HELD, Met.MISSED, Met.UNANSWERED]):
+            identity = last.identity if number == 2 else meeting(f"m{number}").identity
+            when = last.end_utc + timedelta(days=2 * (number - 2))
+            met_then = Encounter(identity=identity, at=when, met=met)
+            contacts.note(conn, Address(JO), met_then, last if number == 2 else None, world.clock.now())
+    assert world.round() == [JO]
+    for day in (3, 4):
+        at_eight(world, day)
+        world.round()
+        text = told(world)
+        assert text is not None
+        assert "Going quiet:\n- jo@acme.example: nothing since Catch-up, Tue 10 February 2026\n" in text
