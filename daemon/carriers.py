@@ -150,6 +150,8 @@ class MarkCarrier:
         (delivery,) = party
         label = self._steps.of(delivery).label or ""
         occurrence = meeting_of(self._store, delivery)
+        if not occurrence.href:
+            raise Rejected("the event is no longer in the calendar, so it cannot be labelled")
 
         def hand_over(committing: Callable[[], None]) -> Receipt:
             connector = self._connect(occurrence.key.calendar.account)
@@ -208,7 +210,7 @@ class WebhookCarrier:
 def meeting_of(store: Store, delivery: Delivery | Intent) -> Occurrence:
     """The meeting a delivery is about, as the store has it now. Raises Rejected when it is gone."""
     with store.read() as conn:
-        found = agenda.get(conn, [delivery.key]) if delivery.key else {}
-    if delivery.key is None or delivery.key not in found:
+        found = agenda.meeting(conn, delivery.key, delivery.people) if delivery.key else None
+    if found is None:
         raise Rejected("the meeting is no longer in the calendar")
-    return found[delivery.key]
+    return found

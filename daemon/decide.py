@@ -35,7 +35,8 @@ BATCH = 500
 PUSHED = timedelta(hours=1)
 """How far an occurrence that makes the decision fail is pushed ahead, so that it cannot spin."""
 
-_HELD = {Mode.APPROVE: "waits for your approval", Mode.DRAFT: "a draft: it leaves when you approve it"}
+WAITS = {Mode.APPROVE: "waits for your approval", Mode.DRAFT: "a draft: it leaves when you approve it"}
+"""Why a message is held at once, by how far its rule may go."""
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class Decider:
     def _put(self, conn: Connection, plan: Plan, now: datetime) -> None:
         auto = [one for one in plan.intents if one.mode == Mode.AUTO]
         deliveries.add(conn, auto, now)
-        for mode, why in _HELD.items():
+        for mode, why in WAITS.items():
             waiting = [one for one in plan.intents if one.mode == mode]
             deliveries.add(conn, waiting, now, state=State.HELD, error=why)
         agenda.set_wake(conn, plan.wake_at)

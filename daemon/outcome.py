@@ -13,12 +13,13 @@ from rules.delivery import State
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the last look before sending says."""
+    """What the last look before sending says. ``mode`` is how far it may go now, where that changed."""
 
     kind: Literal["go", "drop", "later", "hold"]
     why: str = ""
     at: datetime | None = None
     state: State | None = None
+    mode: str = ""
 
     @classmethod
     def go(cls) -> Self:
@@ -36,9 +37,9 @@ class Decision:
         return cls("later", why, at=at)
 
     @classmethod
-    def hold(cls, why: str) -> Self:
+    def hold(cls, why: str, mode: str = "") -> Self:
         """Wait for the owner's word."""
-        return cls("hold", why)
+        return cls("hold", why, mode=mode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

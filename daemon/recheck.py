@@ -11,15 +11,15 @@ import structlog
 from connectors.base import CalendarConnector, ConnectorError, Retryable
 from daemon import horizon
 from daemon.clock import Clock
-from daemon.decide import Decider
-from daemon.outbox import Decision
+from daemon.decide import WAITS, Decider
+from daemon.outcome import Decision
 from daemon.store import agenda, calendars
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.delivery import State
 from rules.model import Address, CalendarRef, Occurrence, OccurrenceKey, Plan, Snapshot
 from rules.plan import evaluate
-from rules.policy import Policy
+from rules.policy import Mode, Policy
 from rules.steps import timed
 
 log = structlog.get_logger()
@@ -85,8 +85,9 @@ class Recheck:
             policy = self._decider.policy(conn, now)
         seen.done.pop(delivery.intent_key, None)
         plan = evaluate(seen, policy, now)
-        if any(one.intent_key == delivery.intent_key for one in plan.intents):
-            return Decision.go()
+        for one in plan.intents:
+            if one.intent_key == delivery.intent_key:
+                return _go_as_far_as(one.mode, delivery)
         for held in plan.withheld:
             if (held.rule, held.step, held.to) == (delivery.rule, delivery.step, delivery.to):
                 return Decision.later(held.until or now + WAIT, held.why)
@@ -136,6 +137,13 @@ class Recheck:
         with self._store.write() as conn:
             calendars.reread(conn, ref, occurrence.href, found, now, mine=self._mine)
         return True
+
+
+def _go_as_far_as(mode: str, delivery: Delivery) -> Decision:
+    """What went by itself when it was queued waits where its rule goes less far by now."""
+    if delivery.mode == Mode.AUTO and mode in WAITS:
+        return Decision.hold(WAITS[Mode(mode)], mode)
+    return Decision.go()
 
 
 def _without(seen: Snapshot, gone: set[Place]) -> Snapshot:

@@ -169,7 +169,8 @@ class Sender:
         elif decision.state is not None:
             self._ledger.settle([delivery], DROPS[decision.state], report, why=decision.why)
         elif decision.kind == "hold":
-            self._ledger.settle([delivery], Event.HOLD, report, why=decision.why)
+            mode = decision.mode or delivery.mode
+            self._ledger.settle([delivery], Event.HOLD, report, why=decision.why, mode=mode)
         return decision.kind == "go"
 
     def _prepared(self, carrier: Carrier, party: Party, report: SendReport) -> Parcel | None:

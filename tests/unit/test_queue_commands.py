@@ -13,7 +13,7 @@ from daemon import standing
 from daemon.__main__ import main
 from daemon.commands import queue as command
 from daemon.config.settings import load
-from daemon.store import deliveries, optouts
+from daemon.store import deliveries, demotions, optouts
 from rules.policy import Mode
 from tests.support.house import event
 from tests.support.offices import World, at
@@ -117,6 +117,19 @@ def test_a_rule_that_was_edited_starts_over(desk: Desk) -> None:
     rules.write_text(rules.read_text().replace("until: 24h", "until: 23h", 1))
     desk.settings = load(desk.folder / "config.yaml")
     assert desk.mode() is None
+
+
+def test_a_demotion_reaches_what_already_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went by itself when it was queued is held before it leaves, and goes once it is approved."""
+    desk = Desk(tmp_path, monkeypatch, "auto")
+    desk.round(2)
+    with desk.store.write() as conn:
+        (rule, *_) = desk.settings.policy.rules
+        demotions.demote(conn, rule.name, "approve", standing.digest(rule), desk.clock.at)
+    assert desk.round(0.2) == []
+    assert len(desk.ids("held")) == 3
+    desk.ask("approve", *desk.ids("held"))
+    assert desk.round() == [JO]
 
 
 @pytest.mark.parametrize(("mode", "then"), [("draft", Mode.OBSERVE), ("approve", Mode.DRAFT)])
