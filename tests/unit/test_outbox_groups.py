@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from rules.delivery import State
 from rules.model import Address
 from tests.support.meetings import JO, NOW
 from tests.support.sending import SinkMailer, outbox, raising, write
-from tests.support.stores import fresh_store, intent
+from tests.support.stores import fresh_store, intent, span
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -216,3 +217,15 @@ def test_approving_one_of_a_group_approves_just_that(store: Store) -> None:
     outbox(store, compose=mails).run(NOW)
     assert mails.parties == [ids[:2]]
     assert look(store, ids[2])[0].state is State.HELD
+
+
+def test_each_keeps_the_times_offered_for_it(store: Store) -> None:
+    """So that an answer to any of them can be recognised."""
+    ids = queue(store, "a", "b")
+
+    def offering(delivery: Delivery, companions: Sequence[Delivery]) -> Mail:
+        mail = write(delivery, companions)
+        return replace(mail, offered=(span(20), span(30)), offered_for=((span(20),), (span(30),)))
+
+    outbox(store, compose=offering).run(NOW)
+    assert [one.offered for one in look(store, *ids)] == [(span(20),), (span(30),)]
