@@ -122,11 +122,15 @@ class ChangeSet:
     """What one poll of one calendar found.
 
     ``full`` means ``changed`` together with ``kept`` (hrefs whose etag is unchanged) is everything
-    the calendar holds, so that absence means removal. Otherwise only ``removed`` is gone.
+    the calendar holds, so that absence means removal. Otherwise only ``removed`` is gone. Of what is gone,
+    ``cancelled`` are those the server says their organiser cancelled, ``dismissed`` those the owner of
+    the calendar took out of it.
     """
 
     changed: tuple[Resource, ...] = ()
     removed: frozenset[str] = frozenset()
+    cancelled: frozenset[str] = frozenset()
+    dismissed: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     cursor: Cursor = Cursor()
     full: bool = False
@@ -134,10 +138,11 @@ class ChangeSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the store already holds of one calendar: its cursor and the etag of each href."""
+    """What the store already holds of one calendar: its cursor, each href's etag, and the raw text of one."""
 
     cursor: Cursor = Cursor()
     etags: Callable[[], dict[str, str]] = field(default=dict)
+    raw: Callable[[str], str | None] = field(default=lambda href: None)  # noqa: ARG005 - nothing is held
 
 
 class CalendarConnector(Protocol):

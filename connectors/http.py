@@ -10,7 +10,7 @@ import ipaddress
 import socket
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import IO, Any
@@ -122,8 +122,9 @@ def _read(response: requests.Response, limit: int) -> bytes:
 class GuardedSession:
     """HTTP to one host. ``request`` has the shape of :class:`requests.Session`'s.
 
-    ``http://`` is refused unless the host is this machine or ``insecure_http`` says otherwise. Not
-    safe to share between threads.
+    ``http://`` is refused unless the host is this machine or ``insecure_http`` says otherwise. ``judge``
+    raises what an answer means in another protocol's words, instead of :func:`raise_for`. Not safe to
+    share between threads.
     """
 
     def __init__(
@@ -134,8 +135,10 @@ class GuardedSession:
         limits: Limits | None = None,
         insecure_http: bool = False,
         verify: bool | str = True,
+        judge: Callable[[requests.Response], None] | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        self._judge = judge or raise_for
         self._insecure = insecure_http
         self._hosts = {_host(url)}
         self._check(url)
@@ -206,7 +209,7 @@ class GuardedSession:
             self._check(url)
             response = self._send(method, url, body, headers)
             if not response.is_redirect:
-                _raise_for(response)
+                self._judge(response)
                 return response
             url = self._target(url, response.headers["Location"])
         raise ConnectorError(f"{_host(url)} keeps redirecting; check the url in the configuration.")
@@ -283,7 +286,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _raise_for(response: requests.Response) -> None:
+def raise_for(response: requests.Response) -> None:
+    """Raise what a status means by itself: NeedsLogin for 401, Retryable for 429 and 5xx but 501."""
     status, host = response.status_code, _host(response.url)
     if status == 401 or (status == 403 and "WWW-Authenticate" in response.headers):
         raise NeedsLogin(f"{host} refused the user name or password.")
@@ -330,5 +334,6 @@ __all__ = [
     "GuardedSession",
     "Limits",
     "is_loopback",
+    "raise_for",
     "retry_after",
 ]
