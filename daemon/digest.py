@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
 from daemon import horizon
@@ -26,11 +27,13 @@ from daemon.store.notes import note, noted
 from rules.delivery import State
 from rules.detections import Silent
 from rules.hours import wall
-from rules.model import Held, Interval, Occurrence, OccurrenceKey, Owner, PartStat, Status, Timing
+from rules.model import Held, Interval, Occurrence, OccurrenceKey, Owner, PartStat, Plan, Status, Timing
 from rules.people import my_answer, organized_by_me
 from rules.plan import evaluate
 from rules.policy import TO_OTHERS, Digest
 from rules.view import View
+
+log = structlog.get_logger()
 
 LATE = timedelta(hours=12)
 """How late a digest may be; later it is left to the next."""
@@ -236,7 +239,11 @@ class _Gathering:
         subjects = {one.key: one for one in agenda.due(self.conn, midnight, MOST)}
         subjects |= {one.key: one for one in self._last_held()}
         seen = self.decider.snapshot(self.conn, list(subjects.values()), self.now)
-        plan = evaluate(seen, self.decider.policy(self.conn, self.now), self.now)
+        try:
+            plan = evaluate(seen, self.decider.policy(self.conn, self.now), self.now)
+        except Exception:
+            log.exception("a digest has no outlook")  # the rest of it must reach its reader
+            plan = Plan(now=self.now)
         dark = [
             self._meeting(subjects[one.key]) | {"people": ", ".join(clean(a) for a in one.people)}
             for one in plan.findings
