@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import httplib2
 import requests
 from googleapiclient.discovery import build_from_document
 from googleapiclient.discovery_cache import get_static_doc
@@ -123,6 +122,12 @@ class GoogleClient:
         return build_from_document(document, http=self._http)
 
 
+class _Answer(dict[str, str]):
+    """The headers of an answer with its status, in the shape that httplib2 gives them."""
+
+    status = 200
+
+
 class _Http:
     """The face of httplib2 that the library wants, over the guarded session."""
 
@@ -144,15 +149,16 @@ class _Http:
         body: str | bytes | None = None,
         headers: dict[str, str] | None = None,
         **_: object,
-    ) -> tuple[httplib2.Response, bytes]:
+    ) -> tuple[_Answer, bytes]:
         """One answer of status 2xx. Raises ConnectorError."""
         self._budget.take(write=_writes(method, uri))
         sent = {**(headers or {}), "Authorization": f"Bearer {self._tokens.access_token()}"}
         # Google compresses only for programs that say so here, too.
         sent["user-agent"] = "rebookd (gzip)"
         response = self._session.request(method, uri, data=body, headers=sent)
-        shown = httplib2.Response({"status": str(response.status_code), **response.headers})
-        return shown, response.content
+        answer = _Answer({name.lower(): value for name, value in response.headers.items()})
+        answer.status = response.status_code
+        return answer, response.content
 
     def close(self) -> None:
         self._session.close()

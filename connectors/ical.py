@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
@@ -68,6 +68,8 @@ class Details(TypedDict):
     modified: datetime | None
     location: str
     categories: tuple[str, ...]
+    away: NotRequired[bool]
+    guests_hidden: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,9 @@ def label_of(occurrence: Occurrence, marks: Marks) -> tuple[Held, str] | None:
 
 
 def is_away(occurrence: Occurrence, marks: Marks) -> bool:
-    """Whether an event says, by its title's beginning or a category, that I am out of office."""
+    """Whether an event says, by its kind, its title's beginning or a category, that I am out of office."""
+    if occurrence.away:
+        return True
     if not marks.away:
         return False
     title = occurrence.title.strip().casefold()

@@ -146,7 +146,8 @@ class Occurrence:
     change, ``cancelled_at`` its status become CANCELLED, ``observed_at`` when we last read it (all UTC).
     ``removed_at`` is set on what is remembered of an occurrence that vanished from its calendar without
     a word; its status is then CANCELLED. ``final`` says that it is the last of a series that ends.
-    ``href`` and ``etag`` are the connector's own
+    ``away`` says that it is my absence, by its kind and not by its words; ``guests_hidden`` that not all
+    who are invited, or what they answered, can be seen. ``href`` and ``etag`` are the connector's own
     handle for reading and writing.
     """
 
@@ -177,6 +178,8 @@ class Occurrence:
     cancelled_at: datetime | None = None
     removed_at: datetime | None = None
     final: bool = False
+    away: bool = False
+    guests_hidden: bool = False
 
     @property
     def identity(self) -> Identity:

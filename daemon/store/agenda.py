@@ -85,8 +85,8 @@ def overlapping(conn: Connection, start: datetime, end: datetime, limit: int) ->
 def away(conn: Connection, start: datetime, end: datetime, labels: Collection[str]) -> list[Occurrence]:
     """What may say that I am away in [start, end), earliest first.
 
-    Everything that is not timed and shares time with it, and what is timed and begins its title with one
-    of the labels or has one as a category (any case, with or without brackets).
+    Everything that is not timed and shares time with it, and what is timed and an absence by its kind, or
+    begins its title with one of the labels, or has one as a category (any case, with or without brackets).
     """
     words = tuple(label.casefold() for label in labels)
     bare = {word.strip("[]") for word in words} | set(words)
@@ -94,15 +94,16 @@ def away(conn: Connection, start: datetime, end: datetime, labels: Collection[st
     found = {one.key: one for one in fetch(conn, query)}
     for where in waking.overlaps(start - waking.LONG, start, end):
         for row in conn.execute(chosen(conn).add_columns(occurrences.c.title).where(where)):
-            titled = row.title.strip().casefold().startswith(words)
-            if titled or _CATEGORIES in row.record:  # few have any; only those are read closely
+            told = _AWAY in row.record or row.title.strip().casefold().startswith(words)
+            if told or _CATEGORIES in row.record:  # few have any; only those are read closely
                 one = to_occurrence(row)
-                if titled or not bare.isdisjoint(category.strip().casefold() for category in one.categories):
+                if told or not bare.isdisjoint(category.strip().casefold() for category in one.categories):
                     found.setdefault(one.key, one)
     return sorted(found.values(), key=_by_start)
 
 
 _CATEGORIES = '"categories":'
+_AWAY = '"away":true'
 
 
 @cache

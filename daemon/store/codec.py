@@ -94,6 +94,8 @@ _PLAIN: tuple[tuple[str, Any], ...] = (
     ("location", ""),
     ("categories", ()),
     ("final", False),
+    ("away", False),
+    ("guests_hidden", False),
 )
 _TIMES = (
     "created",

@@ -21,6 +21,9 @@ def judge(occurrence: Occurrence, when: Declined, view: View, now: datetime) -> 
     if not view.account(occurrence).rsvp_trusted:
         looking.at("answers can be seen", None, "rsvp", "untrusted")
         return looking.verdict(None, "answers in this account are not trusted", wake=(start,))
+    if occurrence.guests_hidden:
+        looking.at("answers can be seen", None, "ATTENDEE", "guests are hidden")
+        return looking.verdict(None, "not all of its guests can be seen", wake=(start,))
     said_no = [one for one in required_people(occurrence, view.owner) if _said_no(one, occurrence, looking)]
     if not said_no:
         return looking.verdict(False, wake=(start,))

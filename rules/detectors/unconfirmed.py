@@ -29,6 +29,9 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
     if not view.account(occurrence).rsvp_trusted:
         looking.at("answers can be seen", None, "rsvp", "untrusted")
         return looking.verdict(None, "answers in this account are not trusted", wake=(start,))
+    if occurrence.guests_hidden:
+        looking.at("answers can be seen", None, "ATTENDEE", "guests are hidden")
+        return looking.verdict(None, "not all of its guests can be seen", wake=(start,))
     waiting: list[Attendee] = []
     for person in required_people(occurrence, view.owner):
         stale = is_stale(person, occurrence)
