@@ -226,5 +226,5 @@ class Strict(BaseModel):
     def _unknown(cls, key: str, known: list[str]) -> Fault:
         if key in cls.later:
             return not_yet(key, key, at="key")
-        hint = closest(key, known) or f"keys here are {', '.join(known)}"
+        hint = closest(key, known) or (f"keys here are {', '.join(known)}" if known else "it has no options")
         return Fault(f"unknown key '{brief(key)}'", hint, (key,), "key")

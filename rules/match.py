@@ -67,6 +67,11 @@ class Match(Strict):
             for place, one in enumerate(some or ())
             if not one.model_fields_set
         ]
+        faults += [
+            Fault("nothing is written here", "ask something, or take the key out", (name.rstrip("_"),), "key")
+            for name in type(self).model_fields
+            if name in self.model_fields_set and getattr(self, name) is None
+        ]
         if _depth(self) > DEEPEST:
             faults.append(Fault(f"questions are nested deeper than {DEEPEST}", "write several rules instead"))
         if faults:
