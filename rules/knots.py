@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
+from functools import cached_property
 from operator import itemgetter
 
 from rules.model import Identity, Occurrence
@@ -20,6 +21,10 @@ _Kept = tuple[datetime, datetime, int, Occurrence]
 _end, _place = itemgetter(1), itemgetter(2)
 
 NO_TRAVEL = timedelta(0)
+
+MOST_RIVALS = 100
+"""So many of those it clashes with are looked at, the first by time: enough to know that it gives way, and
+little enough that many long meetings above many short ones cost no square."""
 
 _ONLINE = frozenset(
     (
@@ -39,13 +44,15 @@ class Knot:
         self.travel = travel
         self._settled: dict[Hashable, Rivals] = {}
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The same for every meeting of the knot."""
         return str(min(one.identity for one in self.meetings))
 
     def settled(self, ranking: Hashable, rank: Callable[[Occurrence], tuple[object, ...]]) -> Rivals:
         """For each meeting that has to give way, the kept ones it clashes with, the best ranked first.
+
+        At most ``MOST_RIVALS`` of them are named.
 
         The best ranked is kept, then the next best that still fits, and so on. ``ranking`` names
         ``rank``, so that the same question is answered once.
@@ -82,7 +89,7 @@ def _settle(ranked: list[Occurrence], travel: timedelta) -> Rivals:
         in_the_way = []
         for at in range(bisect_left(kept, start - travel, key=_end), len(kept)):
             other = kept[at]
-            if other[0] >= end + travel:
+            if other[0] >= end + travel or len(in_the_way) == MOST_RIVALS:
                 break
             if (start < other[1] and other[0] < end) or (travel and _apart(one, other[3])):
                 in_the_way.append(other)

@@ -60,11 +60,18 @@ def _takes(occurrence: Occurrence) -> str:
 
 def _knot(occurrence: Occurrence, view: View, travel: timedelta) -> Knot:
     """Every blocking meeting that clashes with this one, directly or through others; one copy each."""
-    if view.copies(occurrence.identity)[0] is occurrence:
+    first = view.copies(occurrence.identity)[0]
+    if first is occurrence or (view.blocks(first) and _claim(first) == _claim(occurrence)):
         return view.knots(travel)[occurrence.identity]
-    # Another copy than the one that stands for the meeting; it may show another time.
+    # Another copy than the one that stands for the meeting, and it shows another time or place.
     others = (one for one in view.meetings() if one.identity != occurrence.identity and view.blocks(one))
     return knots([occurrence, *others], travel)[occurrence.identity]
+
+
+def _claim(occurrence: Occurrence) -> tuple[object, ...]:
+    """What a knot and its ranking look at beside the meeting's identity."""
+    when = (occurrence.start_utc, occurrence.end_utc, occurrence.location)
+    return *when, occurrence.created, occurrence.organizer, len(occurrence.attendees)
 
 
 def _rank(occurrence: Occurrence, keep: tuple[Keep, ...], view: View) -> tuple[object, ...]:

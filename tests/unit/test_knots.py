@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules.knots import knots
+from rules.knots import MOST_RIVALS, knots
 from rules.model import Interval, Occurrence
 from tests.support.meetings import meeting
 
@@ -54,3 +54,11 @@ def test_a_knot_is_settled_once_for_each_ranking() -> None:
     knot = knots([first, second])[first.identity]
     assert knot.settled("uid", lambda one: (one.key.uid,)) == {second.identity: (first,)}
     assert knot.settled("backwards", lambda one: (-ord(one.key.uid),)) == {first.identity: (second,)}
+
+
+def test_one_above_very_many_gives_way_to_some_of_them() -> None:
+    """So that many long meetings above many short ones cost no square; the others stay as they are."""
+    short = [meeting(f"b{number:03}", starts=number, lasts=0.5) for number in range(3 * MOST_RIVALS)]
+    long = meeting("z", starts=0, lasts=4 * MOST_RIVALS)
+    settled = knots([*short, long])[long.identity].settled("short first", lambda one: (one.key.uid,))
+    assert settled == {long.identity: tuple(short[:MOST_RIVALS])}
