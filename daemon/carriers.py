@@ -148,7 +148,7 @@ class MarkCarrier:
     def prepare(self, party: Sequence[Delivery | Intent]) -> Parcel:
         """The label of one delivery's step. Raises Rejected where there is nothing to put it on."""
         (delivery,) = party
-        label = self._steps.of(delivery).label or ""
+        label = self._steps.of(delivery).category
         occurrence = meeting_of(self._store, delivery)
         if not occurrence.href:
             raise Rejected("the event is no longer in the calendar, so it cannot be labelled")

@@ -120,13 +120,18 @@ class Step(Strict):
     template: Name | None = Field(None, examples=["sorry-we-missed-you"])
     """The template of the mail; without it, the built-in one."""
     label: Words | None = Field(None, examples=["unconfirmed"])
-    """mark: the category to put on the event."""
+    """mark: the category to put on the event; without it, `rebookd`."""
     webhook: Name | None = Field(None, examples=["crm"])
     """webhook: which of the configuration's webhooks to call."""
     repeat_every: PositiveSpan | None = Field(None, examples=["1 day"])
     """Do it again so often while the step is open; without it, as the rule says."""
     at_most: Annotated[int, Field(strict=True, ge=1, le=MOST_TURNS)] | None = Field(None, examples=[3])
     """How many times in all."""
+
+    @property
+    def category(self) -> str:
+        """The category that a mark puts on the event."""
+        return self.label or "rebookd"
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -138,8 +143,6 @@ class Step(Strict):
         ]
         if self.template is not None and self.do in {Do.MARK, Do.WEBHOOK}:
             faults.append(Fault("no mail is written here", "take it out", ("template",), "key"))
-        if self.do is Do.MARK and self.label is None:
-            faults.append(Fault("'mark' needs a label", "write it like label: unconfirmed", ("do",)))
         if self.do is Do.WEBHOOK and self.webhook is None:
             hint = "name one in the configuration's webhooks, like webhook: crm"
             faults.append(Fault("'webhook' needs its name", hint, ("do",)))
