@@ -14,6 +14,8 @@ QUESTIONS = (
     "expansion",
     "free_slots",
     "tick",
+    "decisions",
+    "clashes",
     "first_sync",
     "idle_poll",
     "few_changes",
