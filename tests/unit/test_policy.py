@@ -9,23 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from rules.detections import Keep
-from rules.faults import Fault, faults_of
 from rules.policy import Conflict, Do, Guard, Missed, Mode, Policy, Rule, Unaccounted, Unconfirmed
-
-STEP = {"step": "tell", "do": "notify", "at": "1h before start"}
-LATE_STEP = {"step": "tell", "do": "notify", "at": "1h after end"}
-
-
-def rule(**keys: Any) -> dict[str, Any]:
-    """A plain rule with some keys replaced."""
-    return {"name": "one", "when": "unconfirmed", "then": [STEP]} | keys
-
-
-def mistakes(*rules: dict[str, Any], **top: Any) -> list[Fault]:
-    """Everything wrong with a policy of these rules."""
-    with pytest.raises(ValidationError) as raised:
-        Policy.model_validate({"version": 1, "rules": list(rules)} | top)
-    return faults_of(raised.value)
 
 
 def test_a_policy_has_calm_defaults() -> None:
@@ -97,6 +81,9 @@ def test_the_whole_grammar_is_read() -> None:
     assert unaccounted.when == Unaccounted()
     assert isinstance(clash.when, Conflict)
     assert clash.when.keep == (Keep("client", "Acme"), Keep("longest"), Keep("organizer", "me"))
+
+
+from tests.support.plain_rules import LATE_STEP, STEP, mistakes, rule
 
 
 def test_a_policy_is_frozen_and_built_in_code_too() -> None:
