@@ -1,4 +1,4 @@
-"""A Google on the wire: sign-in, Calendar v3, Gmail v1 and Meet v2, stateful, faithful, and faulty on request.
+"""A Google on the wire: sign-in, Calendar v3, Gmail v1 and Meet v2, stateful, and faulty on request.
 
 Start with :func:`fake_google`; ``google.root`` is the endpoint for all three APIs. People are made with
 ``google.user(address)``, their events with ``user.primary.event(…)``; what others do by hand is

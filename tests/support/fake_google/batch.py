@@ -32,12 +32,13 @@ def serve(google: FakeGoogle, request: Request, dispatch: Callable[[FakeGoogle, 
         raise GoogleError(400, "invalidArgument", "The batch request has too many calls.")
     made = b""
     for part in parts:
-        inner = _inner(request, part.get_payload(decode=True) or b"")
-        answer = dispatch(google, inner)
+        payload = part.get_payload(decode=True)
+        answer = dispatch(google, _inner(request, payload if isinstance(payload, bytes) else b""))
         if answer.dropped:
             return answer
         name = str(part["Content-ID"] or "").strip("<>")
-        made += f"--{_BOUNDARY}\r\nContent-Type: application/http\r\nContent-ID: <response-{name}>\r\n\r\n".encode()
+        made += f"--{_BOUNDARY}\r\nContent-Type: application/http\r\n".encode()
+        made += f"Content-ID: <response-{name}>\r\n\r\n".encode()
         made += f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n".encode()
         for header, value in answer.headers.items():
             made += f"{header}: {value}\r\n".encode()

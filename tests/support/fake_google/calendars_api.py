@@ -177,7 +177,7 @@ def _busy(calendar: Calendar, low: datetime, high: datetime) -> list[tuple[datet
 
 def _blocks(calendar: Calendar, item: Item) -> bool:
     body = item.body
-    mine = next((guest for guest in body.get("attendees", ()) if guest["email"] == calendar.id), {})
+    mine: Body = next((guest for guest in body.get("attendees", ()) if guest["email"] == calendar.id), {})
     return not (
         item.cancelled
         or body.get("transparency") == "transparent"

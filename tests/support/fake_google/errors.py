@@ -85,7 +85,7 @@ class GoogleError(Exception):
         error: dict[str, Any] = {"code": self.status, "message": self.message}
         if api != "meet":
             error["errors"] = [item]
-        if api != "calendar" or self.status in (401,) or self.reason == "insufficientPermissions":
+        if api != "calendar" or self.status == 401 or self.reason == "insufficientPermissions":
             error["status"] = _STATUS_WORDS.get(self.status, "UNKNOWN")
         if self.reason == "insufficientPermissions":
             error["details"] = [

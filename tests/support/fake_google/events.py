@@ -20,6 +20,10 @@ Body = dict[str, Any]
 OWN = ("colorId", "eventLabelId", "reminders", "transparency", "visibility")
 """Fields that belong to one copy, besides ``extendedProperties.private``."""
 
+_BUSY_ONLY = ("kind", "etag", "id", "status", "start", "end", "iCalUID", "created", "updated", "eventType",
+              "recurringEventId", "originalStartTime", "recurrence", "transparency")  # fmt: skip
+"""What is left of a private event for those who may only know when it is."""
+
 
 @dataclass
 class Item:
@@ -43,7 +47,7 @@ class Item:
     @property
     def cancelled(self) -> bool:
         """Whether only a tombstone is left."""
-        return self.body["status"] == "cancelled"
+        return bool(self.body["status"] == "cancelled")
 
     @property
     def recurring(self) -> bool:
@@ -74,6 +78,7 @@ class Calendar:
         end: datetime | When | Any,
         attendees: dict[str, str] | list[Body] | None = None,
         recurrence: list[str] | None = None,
+        *,
         organizer: str = "",
         **fields: Any,
     ) -> str:
@@ -84,10 +89,9 @@ class Calendar:
         """
         body: Body = {"summary": summary, "start": _when(start), "end": _when(end)}
         if attendees:
-            listed = isinstance(attendees, dict)
             body["attendees"] = (
                 [{"email": who, "responseStatus": how} for who, how in attendees.items()]
-                if listed
+                if isinstance(attendees, dict)
                 else copy.deepcopy(attendees)
             )
         if recurrence:
@@ -259,9 +263,7 @@ def view(calendar: Calendar, item: Item, viewer: str, zone: str, most: int | Non
     if role == "freeBusyReader" or (
         role == "reader" and made.get("visibility") in ("private", "confidential")
     ):
-        seen = ("kind", "etag", "id", "status", "start", "end", "iCalUID", "created", "updated", "eventType")
-        seen += ("recurringEventId", "originalStartTime", "recurrence", "transparency")
-        return {name: made[name] for name in seen if name in made} | {"visibility": "private"}
+        return {name: made[name] for name in _BUSY_ONLY if name in made} | {"visibility": "private"}
     _guests(calendar, made, most)
     return made
 

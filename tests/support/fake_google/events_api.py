@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.support.fake_google.call import Call, serves
 from tests.support.fake_google.errors import GoogleError, invalid, not_found
-from tests.support.fake_google.events import OWN, Body, Calendar, Item, conference, view
+from tests.support.fake_google.events import Body, Calendar, Item, conference, shared_part, view
 from tests.support.fake_google.series import starts
 from tests.support.fake_google.times import instant
 from tests.support.fake_google.wire import Answer
@@ -28,7 +28,6 @@ _READ_ONLY = frozenset(
     }
     | {"recurringEventId", "originalStartTime", "id", "attendeesOmitted", "sequence", "privateCopy"}
 )
-_PERSONAL = frozenset({"responseStatus", "comment", "additionalGuests", "displayName", "self", "organizer"})
 _FIXED_TYPES = ("fromGmail", "birthday")
 
 
@@ -51,7 +50,7 @@ def insert_event(call: Call) -> Body:
         if body["id"] in calendar.items:
             raise GoogleError(409)
     made = {name: value for name, value in body.items() if name not in _READ_ONLY - {"id", "iCalUID"}}
-    _times(call, calendar, made)
+    _times(calendar, made)
     _conference(call, made, {})
     item = calendar.insert(made)
     call.google.notify(item, "invitation", call.get("sendUpdates"), calendar.id)
@@ -134,27 +133,35 @@ def _write(call: Call, calendar: Calendar, item: Item, body: Body) -> Body:
             body[name] = copy.deepcopy(old[name])
     if body.get("eventType") != old.get("eventType"):
         raise GoogleError(400, "eventTypeRestriction", "Event type cannot be changed.")
-    _times(call, calendar, body)
+    _times(calendar, body)
     _conference(call, body, old)
     for guest in body.get("attendees", ()):
         for name in ("self", "organizer"):
             guest.pop(name, None)
-    shared = {name for name in body.keys() | old.keys() if body.get(name) != old.get(name)} - {*OWN}
-    properties = [part.get("extendedProperties", {}).get("shared") for part in (old, body)]
-    if properties[0] == properties[1]:
-        shared.discard("extendedProperties")
-    if shared and old.get("eventType") in _FIXED_TYPES:
-        raise GoogleError(400, "eventTypeRestriction", "The event type restricts what can be changed.")
-    free = _organizes(calendar, item) or old.get("guestsCanModify")
-    if not free and not shared <= {"attendees"}:
-        message = "Shared properties can only be changed by the organizer of the event."
-        raise GoogleError(403, "forbiddenForNonOrganizer", message)
-    if not free and "attendees" in shared and not _own_answer(calendar, old, body):
-        raise GoogleError(403, "forbiddenForNonOrganizer", "Guests can only change their own answer.")
+    free = _organizes(calendar, item) or bool(old.get("guestsCanModify"))
+    shared = _shared_changes(old, body)
+    _permit(calendar, old, body, shared, free=free)
     kept = google.amend(calendar, item, body)
     if shared:
         google.notify(kept, "update" if free else "answer", call.get("sendUpdates"), calendar.id)
     return _shown(call, calendar, kept)
+
+
+def _shared_changes(old: Body, new: Body) -> set[str]:
+    """Names of changed fields that every copy shares."""
+    before, after = shared_part(old), shared_part(new)
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def _permit(calendar: Calendar, old: Body, body: Body, shared: set[str], *, free: bool) -> None:
+    """Who may change what. Raises GoogleError."""
+    if shared and old.get("eventType") in _FIXED_TYPES:
+        raise GoogleError(400, "eventTypeRestriction", "The event type restricts what can be changed.")
+    if free or not shared:
+        return
+    if shared != {"attendees"} or not _own_answer(calendar, old, body):
+        message = "Shared properties can only be changed by the organizer of the event."
+        raise GoogleError(403, "forbiddenForNonOrganizer", message)
 
 
 def _own_answer(calendar: Calendar, old: Body, new: Body) -> bool:
@@ -173,23 +180,10 @@ def _own_answer(calendar: Calendar, old: Body, new: Body) -> bool:
     return others(old) == others(new)
 
 
-def _times(call: Call, calendar: Calendar, body: Body) -> None:
+def _times(calendar: Calendar, body: Body) -> None:
     """Hold start, end and recurrence to Google's rules. Raises GoogleError."""
     for name in ("start", "end"):
-        given = body.get(name, {})
-        if ("date" in given) == ("dateTime" in given):
-            raise invalid(name, f"Invalid {name} time.")
-        if "dateTime" in given and not re.search(r"([Zz]|[+-]\d\d:\d\d)$", given["dateTime"]):
-            if not given.get("timeZone"):
-                raise GoogleError(400, "required", f"Missing time zone definition for {name} time.")
-        try:
-            instant(given, calendar.time_zone)
-        except (ValueError, KeyError) as error:
-            raise invalid(name, f"Invalid value for: {name}") from error
-        if body.get("recurrence") and "dateTime" in given and not given.get("timeZone"):
-            raise GoogleError(400, "required", f"Missing time zone definition for {name} time.")
-        if "dateTime" in given:
-            given.setdefault("timeZone", calendar.time_zone)
+        _moment(calendar, body.get(name, {}), name, recurring=bool(body.get("recurrence")))
     if ("date" in body["start"]) != ("date" in body["end"]):
         raise GoogleError(400, "invalid", "The start and end times must either both be date or dateTime.")
     if instant(body["end"], calendar.time_zone) < instant(body["start"], calendar.time_zone):
@@ -199,6 +193,21 @@ def _times(call: Call, calendar: Calendar, body: Body) -> None:
             next(starts(body, calendar.time_zone), None)
         except (ValueError, KeyError) as error:
             raise invalid("recurrence", "Invalid recurrence rule.") from error
+
+
+def _moment(calendar: Calendar, given: Body, name: str, *, recurring: bool) -> None:
+    """Hold one EventDateTime to the rules, and give it its zone. Raises GoogleError."""
+    if ("date" in given) == ("dateTime" in given):
+        raise invalid(name, f"Invalid {name} time.")
+    try:
+        instant(given, calendar.time_zone)
+    except (ValueError, KeyError) as error:
+        raise invalid(name, f"Invalid value for: {name}") from error
+    if "dateTime" not in given or given.get("timeZone"):
+        return
+    if recurring or not re.search(r"([Zz]|[+-]\d\d:\d\d)$", given["dateTime"]):
+        raise GoogleError(400, "required", f"Missing time zone definition for {name} time.")
+    given["timeZone"] = calendar.time_zone
 
 
 def _conference(call: Call, body: Body, old: Body) -> None:

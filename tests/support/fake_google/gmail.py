@@ -282,8 +282,8 @@ def _raw(call: Call, message: Any) -> bytes:
         return call.request.body
     text = message().get("raw", "")
     if not text:
-        raise GoogleError(400, "invalidArgument", "'raw' RFC822 payload message string or uploading message via "
-                          "/upload/* URL required")  # fmt: skip
+        message_wanted = "'raw' RFC822 payload message string or uploading message via /upload/* URL required"
+        raise GoogleError(400, "invalidArgument", message_wanted)
     if not re.fullmatch(r"[A-Za-z0-9_\-]*={0,2}", text):
         raise GoogleError(400, "invalidArgument", "Invalid value for ByteString")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_google.call import Call, decode, encode, fingerprint, serves
@@ -77,7 +77,7 @@ class Record:
         """As the API shows it."""
         made = {"name": self.name, "space": self.space, "startTime": stamp(self.start)}
         if self.end is not None:
-            made |= {"endTime": stamp(self.end), "expireTime": stamp(self.end + _KEPT)}
+            made |= {"endTime": stamp(self.end), "expireTime": stamp(self.end.astimezone(UTC) + _KEPT)}
         return made
 
 
@@ -91,7 +91,7 @@ class Meet:
     def record(
         self, code: str, owner: str, start: datetime, end: datetime | None = None, *others: str
     ) -> Record:
-        """A call held under a meeting code, readable by its owner and ``others``; no ``end``: still going on."""
+        """A call under a meeting code, readable by its owner and ``others``; no ``end``: still going on."""
         name = f"conferenceRecords/rec-{self.google.tick()}"
         space = f"spaces/sp{code.replace('-', '')}"
         made = Record(self.google, name, code, space, start, end, {owner, *others})
@@ -101,7 +101,7 @@ class Meet:
     def visible(self, user: str) -> list[Record]:
         """What a user may read now, latest first."""
         now = self.google.now()
-        kept = [each for each in self.records if each.end is None or each.end + _KEPT > now]
+        kept = [each for each in self.records if each.end is None or each.end.astimezone(UTC) + _KEPT > now]
         return sorted(
             (each for each in kept if user in each.seen_by), key=lambda each: each.start, reverse=True
         )
@@ -112,7 +112,7 @@ def list_records(call: Call) -> dict[str, Any]:
     """A page of records, latest first."""
     found = []
     for record in call.google.meet.visible(call.user.email):
-        values = {"space.meeting_code": record.code, "space.name": record.space}
+        values: dict[str, Any] = {"space.meeting_code": record.code, "space.name": record.space}
         values |= {"start_time": record.start, "end_time": record.end}
         if _holds(call.get("filter", ""), values):
             found.append(record.json())
@@ -187,7 +187,9 @@ def _participant(call: Call, name: str) -> Participant:
 def _page(call: Call, name: str, found: list[dict[str, Any]], usual: int, most: int) -> dict[str, Any]:
     """A page; a list that is empty is left out, as proto JSON does."""
     query = fingerprint(call.args, "pageToken", "pageSize", "fields", "prettyPrint", "alt")
-    place = decode(call.args["pageToken"], "pageToken") if "pageToken" in call.args else {"query": query}
+    place: dict[str, Any] = {"query": query}
+    if "pageToken" in call.args:
+        place = decode(call.args["pageToken"], "pageToken")
     if place.get("query") != query:
         raise GoogleError(400, "invalid", "Request contains an invalid argument.")
     offset, size = place.get("offset", 0), min(call.get("pageSize") or usual, most)
@@ -225,11 +227,12 @@ def _clause(match: re.Match[str], value: Any, text: str) -> bool:
         raise GoogleError(400, "invalid", f"Invalid filter: {text}")
     if value is None:
         return False
-    return {
+    compared: dict[str, bool] = {
         "=": value == given,
         "!=": value != given,
         "<": value < given,
         ">": value > given,
         "<=": value <= given,
         ">=": value >= given,
-    }[match[2]]
+    }
+    return compared[match[2]]

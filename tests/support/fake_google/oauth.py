@@ -151,7 +151,8 @@ class OAuth:
         grant = self.access.get(given.removeprefix("Bearer "))
         if not given.startswith("Bearer ") or grant is None or self._over(grant):
             challenge = 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
-            raise GoogleError(401, headers={"WWW-Authenticate": challenge})
+            headers = {"WWW-Authenticate": challenge}
+            raise GoogleError(401, location="Authorization", header=True, headers=headers)
         if grant.scopes is not None and not scopes & set(grant.scopes):
             raise GoogleError(403, "insufficientPermissions")
         return grant.user

@@ -46,7 +46,7 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
 
 
 def problems(value: Any, name: str, api: str, *, answer: bool = True) -> list[str]:
-    """What is wrong with a value as the schema ``name`` of an API, each with its place; empty when nothing."""
+    """What is wrong with a value as the schema ``name`` of an API, each with its place."""
     return list(_check(value, {"$ref": name}, api, name, "", answer=answer))
 
 
@@ -68,7 +68,8 @@ def _check(value: Any, schema: Schema, api: str, at: str, owner: str, *, answer:
         ]
     if kind == "object":
         return _check_object(value, schema, api, at, owner, answer=answer)
-    return _check_scalar(value, schema, at)
+    local = not answer and schema.get("format") == "date-time"
+    return _check_scalar(value, schema | ({"format": ""} if local else {}), at)
 
 
 def _check_object(value: Any, schema: Schema, api: str, at: str, owner: str, *, answer: bool) -> list[str]:
@@ -113,8 +114,10 @@ def _whole(value: Schema, name: str, at: str) -> list[str]:
 
 def _check_scalar(value: Any, schema: Schema, at: str) -> list[str]:
     kind, form = schema["type"], schema.get("format", "")
-    right = {"string": str, "boolean": bool, "integer": int, "number": (int, float)}[kind]
-    if not isinstance(value, right) or (kind in ("integer", "number") and isinstance(value, bool)):
+    right: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int,)}
+    if not isinstance(value, right.get(kind, (int, float))) or (
+        kind in ("integer", "number") and isinstance(value, bool)
+    ):
         return [f"{at} is not a {kind}: {value!r}"]
     if "enum" in schema and value not in schema["enum"]:
         return [f"{at} is {value!r}"]
@@ -222,5 +225,5 @@ def _known(chosen: Mask, schema: Schema, api: str) -> None:
 
 def _bad(text: str) -> GoogleError:
     return GoogleError(
-        400, "invalidParameter", f"Invalid field selection {text.split(',')[0]}", location="fields"
+        400, "invalidParameter", f"Invalid field selection {text.partition(',')[0]}", location="fields"
     )

@@ -64,15 +64,15 @@ def _local_until(rule: str, home: str) -> str:
     match = re.search(r"UNTIL=(\d{8}T\d{6})Z", rule)
     if not match:
         return rule
-    until = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).astimezone(ZoneInfo(home))
+    until = datetime.fromisoformat(match[1]).replace(tzinfo=UTC).astimezone(ZoneInfo(home))
     return rule.replace(match[0], f"UNTIL={until:%Y%m%dT%H%M%S}")
 
 
 def _wall(text: str, name: str, begin: datetime, home: str) -> datetime:
     if len(text) == 8:
-        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
+        day = date.fromisoformat(text)
         return datetime.combine(day, datetime.min.time() if "VALUE=DATE" in name.upper() else begin.time())
-    wall = datetime.strptime(text[:15], "%Y%m%dT%H%M%S")
+    wall = datetime.fromisoformat(text[:15])
     if text.endswith("Z"):
         return wall.replace(tzinfo=UTC).astimezone(ZoneInfo(home)).replace(tzinfo=None)
     named = re.search(r"TZID=([^;:]+)", name)

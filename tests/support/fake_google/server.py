@@ -16,6 +16,7 @@ from tests.support.fake_google import batch, calendars_api, events_api, events_l
 from tests.support.fake_google.call import HANDLERS, Call
 from tests.support.fake_google.discovery import Method, find
 from tests.support.fake_google.errors import GoogleError, OAuthError
+from tests.support.fake_google.faults import Fault
 from tests.support.fake_google.schema import mask, problems, select
 from tests.support.fake_google.wire import Answer, Request
 from tests.support.fake_google.world import FakeGoogle
@@ -39,12 +40,7 @@ def dispatch(google: FakeGoogle, request: Request) -> Answer:
     fault = next((each for each in google.faults if each.strikes(request)), None)
     api = found[0].api if found else "calendar"
     try:
-        refused = fault.effect.refuse(request, google.now()) if fault and fault.effect.refuse else None
-        if isinstance(refused, GoogleError):
-            raise refused
-        if fault and fault.effect.prepare:
-            fault.effect.prepare(request)
-        answer = refused if refused is not None else _work(google, request, found)
+        answer = _refused(google, request, fault) or _work(google, request, found)
     except GoogleError as error:
         answer = Answer.of(error.status, error.body(api), error.headers)
         if request.route == "token":
@@ -58,6 +54,16 @@ def dispatch(google: FakeGoogle, request: Request) -> Answer:
         answer = fault.effect.spoil(request, answer)
     request.status = answer.status
     return answer
+
+
+def _refused(google: FakeGoogle, request: Request, fault: Fault | None) -> Answer | None:
+    """What a fault answers instead of the work. Raises GoogleError."""
+    if fault and fault.effect.prepare:
+        fault.effect.prepare(request)
+    refused = fault.effect.refuse(request, google.now()) if fault and fault.effect.refuse else None
+    if isinstance(refused, GoogleError):
+        raise refused
+    return refused
 
 
 def _route(request: Request, found: tuple[Method, dict[str, str]] | None) -> str:
@@ -190,6 +196,8 @@ def fake_google(now: Callable[[], datetime] | None = None, port: int = 0) -> Ite
         yield google
     finally:
         google.stopping.set()
+        for client in google.clients:
+            client.close()
         server.shutdown()
         server.server_close()
         thread.join(5)

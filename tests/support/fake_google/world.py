@@ -34,9 +34,11 @@ class User:
         """Their own calendar."""
         return self.google.calendars[self.email]
 
-    def calendar(self, summary: str, *, zone: str = "Europe/Lisbon", id: str = "", **entry: Any) -> Calendar:
+    def calendar(
+        self, summary: str, *, zone: str = "Europe/Lisbon", name: str = "", **entry: Any
+    ) -> Calendar:
         """A further calendar of theirs, on their list."""
-        name = id or f"c_{self.google.new_id()}@group.calendar.google.com"
+        name = name or f"c_{self.google.new_id()}@group.calendar.google.com"
         made = Calendar(self.google, name, self, summary, zone, {self.email: "owner"})
         self.google.calendars[name] = made
         self.subscribe(made, "owner", **entry)
@@ -93,6 +95,7 @@ class FakeGoogle:
         self.problems: list[str] = []
         self.notices: list[Notice] = []
         self.connections = 0
+        self.clients: list[Any] = []
         self.moves_reset_answers = True
         self.foreign_token_status = 400
         self.limit: int | None = None
@@ -191,10 +194,7 @@ class FakeGoogle:
             for each in list(calendar.items.values()):
                 if each.body.get("recurringEventId") != item.id or each.cancelled:
                     continue
-                wanted = instant(each.body["originalStartTime"], calendar.time_zone)
-                ahead = starts(item.body, calendar.time_zone) if item.recurring else iter(())
-                near = itertools.takewhile(lambda at: instant(at, calendar.time_zone) <= wanted, ahead)
-                if not any(instant(at, calendar.time_zone) == wanted for at in near):
+                if not _has(calendar, item, each.body["originalStartTime"]):
                     calendar.bury(each, "organizer")
 
     def propagate(self, calendar: Calendar, item: Item) -> None:
@@ -285,6 +285,15 @@ class FakeGoogle:
             skipped = guest.get("resource") or guest["email"] == by or (send == "externalOnly" and inside)
             if not skipped:
                 self.notices.append(Notice(guest["email"], kind, item.id, by))
+
+
+def _has(calendar: Calendar, master: Item, original: When) -> bool:
+    """Whether a series has an instance with this original start."""
+    wanted = instant(original, calendar.time_zone)
+    for start in starts(master.body, calendar.time_zone) if master.recurring else ():
+        if instant(start, calendar.time_zone) >= wanted:
+            return instant(start, calendar.time_zone) == wanted
+    return False
 
 
 def _kept(calendar: Calendar, item: Item) -> Item:
