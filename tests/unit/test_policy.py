@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from rules.detections import Keep
 from rules.policy import Conflict, Do, Guard, Missed, Mode, Policy, Rule, Unaccounted, Unconfirmed
+from tests.support.plain_rules import LATE_STEP, STEP, mistakes, rule
 
 
 def test_a_policy_has_calm_defaults() -> None:
@@ -81,9 +82,6 @@ def test_the_whole_grammar_is_read() -> None:
     assert unaccounted.when == Unaccounted()
     assert isinstance(clash.when, Conflict)
     assert clash.when.keep == (Keep("client", "Acme"), Keep("longest"), Keep("organizer", "me"))
-
-
-from tests.support.plain_rules import LATE_STEP, STEP, mistakes, rule
 
 
 def test_a_policy_is_frozen_and_built_in_code_too() -> None:
