@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +48,37 @@ def test_knots_and_who_gives_way_are_as_defined(places: list[tuple[int, int]]) -
                 kept.append(other)
             if other is one:
                 assert list(found[one.identity].settled("any", rank).get(one.identity, ())) == rivals
+
+
+PLACES = ("", "Room 4", "room  4", "Dock 3", "https://meet.example/x", "Zoom")
+GROUND = {"Room 4": 1, "room  4": 1, "Dock 3": 2}
+WAY = timedelta(minutes=30)
+
+
+def clash(one: Occurrence, other: Occurrence) -> bool:
+    """Whether they overlap, or lie at two places with less than the way between them."""
+    here, there = GROUND.get(one.location), GROUND.get(other.location)
+    wide = Interval(one.start_utc - WAY, one.end_utc + WAY)
+    return span(one).overlaps(span(other)) or bool(
+        here and there and here != there and wide.overlaps(span(other))
+    )
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 6), st.sampled_from(PLACES)), max_size=10))
+def test_with_travel_who_gives_way_is_as_defined(places: list[tuple[int, int, str]]) -> None:
+    """Whatever the knots are, the best ranked of those that clash stays, in steps of ten minutes."""
+    every = [
+        meeting(f"m{number}", starts=at / 6, lasts=lasts / 6, location=place)
+        for number, (at, lasts, place) in enumerate(places)
+    ]
+    found = knots(every, WAY)
+    kept: list[Occurrence] = []
+    for one in sorted(every, key=rank):
+        rivals = tuple(other for other in kept if clash(one, other))
+        assert found[one.identity].settled("any", rank).get(one.identity, ()) == rivals
+        if not rivals:
+            kept.append(one)
 
 
 def test_a_knot_is_settled_once_for_each_ranking() -> None:
