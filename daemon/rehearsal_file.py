@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Literal, Self
@@ -15,7 +16,7 @@ from rules.fields import MailAddress, OneOrMany, Pattern, Span, Text, span
 from rules.fields import address as read_address
 from rules.match import SilenceMatch
 from rules.model import Address, Held, PartStat
-from rules.policy import Mode, Policy
+from rules.policy import Mode, Policy, Rule
 from rules.timetable import WeeklyHours, Zone
 
 _SIGN = re.compile(r"^([+-]?)\s*(.+)$")
@@ -88,6 +89,11 @@ def _answers(value: object) -> dict[Address, PartStat]:
     return found
 
 
+def _recipient(value: object) -> str:
+    return value if isinstance(value, str) and value and "@" not in value else read_address(value)
+
+
+Recipient = Annotated[str, BeforeValidator(_recipient), WithJsonSchema({"type": "string"})]
 Clock = Annotated[datetime, BeforeValidator(_clock)]
 Answers = Annotated[dict[Address, PartStat], BeforeValidator(_answers)]
 
@@ -183,8 +189,8 @@ class Expected(Strict):
     """The rule that asks for it."""
     step: str
     """The step of that rule."""
-    to: MailAddress | None = None
-    """Whom it goes to."""
+    to: Recipient | None = None
+    """Whom it goes to: an address, or the name of a webhook."""
     do: str | None = None
     """What the step does."""
     uid: str | None = None
@@ -314,19 +320,26 @@ class RehearsalFile(Strict):
 
 
 def strangers(file: RehearsalFile, policy: Policy) -> list[Fault]:
-    """Rules and steps that a test expects and the policy does not have."""
-    steps = {rule.name: [step.step for step in rule.then] for rule in policy.rules}
-    found: list[Fault] = []
-    for number, test in enumerate(file.tests):
-        for place, moment in enumerate(test.timeline):
-            for index, one in enumerate(moment.expect or ()):
-                where = ("tests", number, "timeline", place, "expect", index)
-                if one.rule not in steps:
-                    found.append(not_one_of(one.rule, steps, what="a rule; rules are").under(*where, "rule"))
-                elif one.step not in steps[one.rule]:
-                    what = f"a step of {one.rule}; steps are"
-                    found.append(not_one_of(one.step, steps[one.rule], what=what).under(*where, "step"))
-    return found
+    """Rules, steps and webhooks that a test expects and the policy does not have."""
+    rules = {rule.name: rule for rule in policy.rules}
+    return [
+        fault.under("tests", number, "timeline", place, "expect", index)
+        for number, test in enumerate(file.tests)
+        for place, moment in enumerate(test.timeline)
+        for index, one in enumerate(moment.expect or ())
+        if (fault := _stranger(one, rules)) is not None
+    ]
+
+
+def _stranger(one: Expected, rules: Mapping[str, Rule]) -> Fault | None:
+    if one.rule not in rules:
+        return not_one_of(one.rule, rules, what="a rule; rules are").under("rule")
+    steps = {step.step: step for step in rules[one.rule].then}
+    if one.step not in steps:
+        return not_one_of(one.step, steps, what=f"a step of {one.rule}; steps are").under("step")
+    if one.to is not None and "@" not in one.to and one.to != steps[one.step].webhook:
+        return Fault(f"'{one.to}' is not a mail address", "write it like dana@example.net", ("to",))
+    return None
 
 
 __all__ = [

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from connectors.base import CalendarInfo, ConnectorError, Drafts, Mailer, NeedsLogin, Retryable
-from daemon import wiring
+from daemon import starter, wiring
 from daemon.commands.context import print_json, settings_of
 from daemon.config.file_schema import schema as schema_of
 from daemon.config.problems import ConfigProblems, Problem
@@ -18,22 +17,31 @@ from daemon.config.settings import Settings, find_config, load
 from daemon.exits import FAILED, INVALID_CONFIGURATION, SIGN_IN_NEEDED, TEMPORARY, Failure
 from daemon.mail.compose import TemplateError, check_template
 from daemon.mail.scribe import templates_dir
+from rules.faults import closest
 
 KINDS: tuple[Literal["config", "rules"], ...] = ("config", "rules")
-STARTER = ("config.yaml", "rules.yaml", "rules.test.yaml")
+
+
+def _pack(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    known = starter.packs()
+    if value is None or value in known:
+        return value
+    hint = closest(value, known)
+    raise click.BadParameter(f"there is no pack '{value}'; packs are {', '.join(known)}{hint and '; '}{hint}")
 
 
 @click.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--pack", metavar="NAME", callback=_pack, help="Begin with one of the example packs.")
 @click.option("--force", is_flag=True, help="Overwrite files that are already there.")
-def init(folder: Path, force: bool) -> None:
+def init(folder: Path, pack: str | None, force: bool) -> None:
     """Write a commented config.yaml, rules.yaml and rules.test.yaml."""
-    there = [name for name in STARTER if (folder / name).exists()]
+    files = starter.files(pack)
+    there = [name for name in files if (folder / name).exists()]
     if there and not force:
         raise Failure(f"{folder / there[0]} is already there; use --force to overwrite it")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in STARTER:
-        text = resources.files("daemon").joinpath("init", name).read_text(encoding="utf-8")
+    for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
         click.echo(folder / name)
     for name in KINDS:
