@@ -111,6 +111,8 @@ class Calendar:
         organizer = made.setdefault("organizer", {"email": self.id})
         if organizer["email"] in google.users:
             organizer.setdefault("displayName", google.users[organizer["email"]].name)
+        elif organizer["email"] == self.id:
+            organizer.setdefault("displayName", self.summary)
         defaults: Body = {
             "kind": "calendar#event",
             "status": "confirmed",

@@ -78,9 +78,8 @@ def delete_event(call: Call) -> Answer:
     """The organiser cancels for all; a guest removes only their copy."""
     calendar, item = _writable(call)
     google, send = call.google, call.get("sendUpdates")
-    if _organizes(calendar, item) or item.body["organizer"]["email"] not in google.calendars:
-        google.notify(item, "cancellation", send, calendar.id)
     if _organizes(calendar, item):
+        google.notify(item, "cancellation", send, calendar.id)
         google.cancel(item.id)
     else:
         google.delete_own_copy(item.id, calendar.id)

@@ -135,7 +135,8 @@ def list_participants(call: Call) -> dict[str, Any]:
         ends = {"latest_end_time": parse(told["latestEndTime"]) if "latestEndTime" in told else None}
         if _holds(call.get("filter", ""), ends | {"earliest_start_time": parse(told["earliestStartTime"])}):
             found.append(told)
-    return _page(call, "participants", found, 100, 250) | ({"totalSize": len(found)} if found else {})
+    total = {"totalSize": len(found)} if found and "fields" in call.args else {}
+    return _page(call, "participants", found, 100, 250) | total
 
 
 @serves("meet.conferenceRecords.participants.get")

@@ -169,7 +169,7 @@ def _mask(tokens: list[str], text: str) -> tuple[Mask, list[str]]:
         path: list[str] = []
         while tokens and tokens[0] not in ("(", ")", ","):
             if tokens[0] != "/":
-                path.append(tokens[0])
+                path.append(re.sub(r"_([a-z])", lambda found: found[1].upper(), tokens[0]))
             tokens = tokens[1:]
         if not path:
             raise _bad(text)

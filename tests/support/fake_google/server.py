@@ -139,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(address.query, keep_blank_values=True)
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, address.path, query, headers, self.rfile.read(length))
+        if headers.get("x-http-method-override") == "GET":
+            request.method, request.query, request.body = "GET", parse_qs(request.body.decode()), b""
         with self.google.lock:
             answer = dispatch(self.google, request)
         with contextlib.suppress(OSError):

@@ -280,7 +280,8 @@ class FakeGoogle:
         """Google mails the guests, as ``sendUpdates`` asks."""
         if send not in ("all", "externalOnly"):
             return
-        for guest in item.body.get("attendees", ()):
+        guests = item.body.get("attendees", ()) if kind != "answer" else [item.body["organizer"]]
+        for guest in guests:
             inside = guest["email"] in self.users
             skipped = guest.get("resource") or guest["email"] == by or (send == "externalOnly" and inside)
             if not skipped:
