@@ -147,8 +147,8 @@ class Occurrence:
     ``removed_at`` is set on what is remembered of an occurrence that vanished from its calendar without
     a word; its status is then CANCELLED. ``final`` says that it is the last of a series that ends.
     ``away`` says that it is my absence, by its kind and not by its words; ``guests_hidden`` that not all
-    who are invited, or what they answered, can be seen. ``href`` and ``etag`` are the connector's own
-    handle for reading and writing.
+    who are invited, or what they answered, can be seen. ``conference`` is the code of its call at the service
+    that holds it. ``href`` and ``etag`` are the connector's own handle for reading and writing.
     """
 
     key: OccurrenceKey
@@ -180,6 +180,7 @@ class Occurrence:
     final: bool = False
     away: bool = False
     guests_hidden: bool = False
+    conference: str = ""
 
     @property
     def identity(self) -> Identity:

@@ -96,6 +96,7 @@ _PLAIN: tuple[tuple[str, Any], ...] = (
     ("final", False),
     ("away", False),
     ("guests_hidden", False),
+    ("conference", ""),
 )
 _TIMES = (
     "created",

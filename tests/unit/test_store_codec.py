@@ -86,6 +86,9 @@ OCCURRENCES = st.builds(
     cancelled_at=INSTANTS,
     removed_at=INSTANTS,
     final=st.booleans(),
+    away=st.booleans(),
+    guests_hidden=st.booleans(),
+    conference=TEXTS,
 )
 
 
