@@ -346,3 +346,15 @@ def test_meet(google: FakeGoogle) -> None:
     assert refused(service(google, "meet", DANA, EVENTS).conferenceRecords().list())[0] == 403
     google.now.now += timedelta(days=40)
     assert service(google, "meet", DANA).conferenceRecords().list().execute() == {}
+
+
+def test_by_hand(google: FakeGoogle) -> None:
+    """Run as a program, it takes what people do over HTTP; within tests it does not."""
+    name = google.users[DANA].primary.event("Kickoff", at(2), at(2, 10), {JO: "needsAction"})
+    address = f"{google.root}_fake/answer?event={name}&who={JO}&status=accepted"
+    assert requests.get(address, timeout=5).status_code == 404
+    google.by_hand = True
+    state = requests.get(address, timeout=5).json()
+    assert state["events"][JO][0]["attendees"] == [{"email": JO, "responseStatus": "accepted"}]
+    moved = requests.get(f"{google.root}_fake/move?event={name}&start=2026-03-05T09:00:00+00:00", timeout=5)
+    assert moved.json()["events"][DANA][0]["start"]["dateTime"] == "2026-03-05T09:00:00Z"

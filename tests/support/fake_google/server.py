@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.fake_google import batch, calendars_api, events_api, events_list, gmail, meet
+from tests.support.fake_google import batch, calendars_api, control, events_api, events_list, gmail, meet
 from tests.support.fake_google.call import HANDLERS, Call
 from tests.support.fake_google.discovery import Method, find
 from tests.support.fake_google.errors import GoogleError, OAuthError
@@ -76,6 +76,8 @@ def _route(request: Request, found: tuple[Method, dict[str, str]] | None) -> str
 
 
 def _work(google: FakeGoogle, request: Request, found: tuple[Method, dict[str, str]] | None) -> Answer:
+    if google.by_hand and request.path.startswith("/_fake/"):
+        return control.serve(google, request)
     if request.route == "auth":
         return google.oauth.authorize(request)
     if request.route == "token":

@@ -77,7 +77,8 @@ class FakeGoogle:
     ``now`` is the server's clock. ``moves_reset_answers``: a change of time puts guests back to
     needsAction. ``foreign_token_status`` answers a sync or page token of another query. ``limit`` is
     how many requests a user may make in a minute (None: any). ``compress`` answers in gzip where asked.
-    ``problems`` collects what must never happen; the context manager raises them at its end.
+    ``by_hand`` listens to ``/_fake/``. ``problems`` collects what must never happen; the context manager
+    raises them at its end.
     """
 
     def __init__(self, now: Callable[[], datetime] | None = None) -> None:
@@ -101,6 +102,7 @@ class FakeGoogle:
         self.limit: int | None = None
         self.recent: dict[str, list[datetime]] = {}
         self.compress = True
+        self.by_hand = False
         self.oauth = OAuth(self)
         self.mail = Mail(self)
         self.meet = Meet(self)
