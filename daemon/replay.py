@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -49,6 +49,8 @@ from rules.policy import TO_OTHERS, Mode, Policy, Silent
 INSTANT = timedelta(seconds=1)
 """The least time between two looks, so that nothing can spin."""
 
+HOUR = timedelta(hours=1)
+
 LEFT = frozenset({State.SENT, State.UNKNOWN})
 """What left, or may have."""
 
@@ -92,11 +94,17 @@ class Difference:
     moved: list[tuple[Message, Message]] = field(default_factory=list)
 
 
-def play(store: Store, settings: Settings, policy: Policy, past: Past) -> Played:
+def play(
+    store: Store,
+    settings: Settings,
+    policy: Policy,
+    past: Past,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Played:
     """Decide by ``policy`` at every change of the past and whenever it asked to look again.
 
     Every message counts as sent the moment it is planned; what was already due at the beginning counts
-    as old news. The true ``store`` is only read.
+    as old news. The true ``store`` is only read. ``progress`` hears how many of the past's hours are played.
     """
     calm = policy.guard.model_copy(update={"first_sync": "quiet"})
     policy = policy.model_copy(update={"guard": calm})
@@ -105,7 +113,7 @@ def play(store: Store, settings: Settings, policy: Policy, past: Past) -> Played
             copy_deliveries(source, target, past.since)
             copy_silences(source, target)
             copy_contacts(source, target, past.since)
-        player = _Player(scratch, replace(settings, policy=policy), past)
+        player = _Player(scratch, replace(settings, policy=policy), past, progress)
         for moment in past.moments():
             player.advance(moment.at)
             player.happen(moment)
@@ -166,8 +174,11 @@ class _Seeing(Decider):
 class _Player:
     """Lets time pass in a throw-away store."""
 
-    def __init__(self, store: Store, settings: Settings, past: Past) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, past: Past, progress: Callable[[int, int], None]
+    ) -> None:
         self.played = Played()
+        self._progress = progress
         self._store = store
         self._past = past
         self._decider = _Seeing(store, settings)
@@ -215,6 +226,8 @@ class _Player:
 
     def _look(self, now: datetime) -> None:
         self._looked = self._decider.now = now
+        begun, ended = self._past.since, self._past.now
+        self._progress((now - begun) // HOUR, (ended - begun) // HOUR)
         decided = self._decider.tick(now)
         self.played.ticks += 1
         self.played.failed |= {key for key, _ in decided.failed}

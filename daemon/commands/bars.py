@@ -11,9 +11,10 @@ from daemon.poll import Progress as Tell
 
 
 class Bars:
-    """A progress bar for each calendar that takes long, on a terminal only."""
+    """A progress bar for each calendar, or other thing, that takes long, on a terminal only."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "reading") -> None:
+        self._doing = doing
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -37,5 +38,5 @@ class Bars:
 
     def _tell(self, calendar: str, done: int, total: int) -> None:
         if calendar not in self._tasks:
-            self._tasks[calendar] = self._progress.add_task(f"reading {calendar}", total=total)
+            self._tasks[calendar] = self._progress.add_task(f"{self._doing} {calendar}", total=total)
         self._progress.update(self._tasks[calendar], completed=done, total=total)

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from daemon.commands.bars import Bars
 from daemon.commands.context import clock, console, local, opened, print_json, settings_of
 from daemon.config.problems import ConfigProblems, printable
 from daemon.config.rules_files import Known, RulesFiles
@@ -17,6 +18,7 @@ from daemon.config.settings import Settings
 from daemon.exits import Failure
 from daemon.replay import Difference, Message, Played, compare, play, truly_sent
 from daemon.replay_past import Past, remembered
+from daemon.store.engine import Store
 from daemon.store.history import KEPT
 from rules.faults import Faults
 from rules.fields import Span
@@ -71,12 +73,12 @@ def replay(ctx: click.Context, since: timedelta, files: tuple[Path, ...], as_jso
     if since > KEPT:
         raise Failure(f"the past is kept for {KEPT.days} days; ask for --since {KEPT.days}d at most")
     with opened(settings, must_exist=True) as store, remembered(store, now - since, now) as past:
-        present = play(store, settings, settings.policy, past)
+        present = _played(store, settings, settings.policy, past, "the present rules")
         if other is None:
             difference = compare(truly_sent(store, past), present.messages, SLACK)
             found = Replay(past=past, against="what left", played=present, difference=difference)
         else:
-            played = play(store, settings, other, past)
+            played = _played(store, settings, other, past, "the other rules")
             difference = compare(present.messages, played.messages, timedelta(0))
             found = Replay(past=past, against="the present rules", played=played, difference=difference)
         if past.since > now - since:
@@ -88,6 +90,15 @@ def replay(ctx: click.Context, since: timedelta, files: tuple[Path, ...], as_jso
             print_json(_as_dict(found))
         else:
             _show(found, settings.owner.zone, console())
+
+
+def _played(store: Store, settings: Settings, policy: Policy, past: Past, name: str) -> Played:
+    """The past under these rules, with a bar where somebody watches."""
+    with Bars("playing") as bars:
+        tell = bars.tell
+        if tell is None:
+            return play(store, settings, policy, past)
+        return play(store, settings, policy, past, lambda done, total: tell(name, done, total))
 
 
 def _policy(files: tuple[Path, ...], settings: Settings) -> Policy:

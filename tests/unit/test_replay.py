@@ -34,13 +34,17 @@ rules:
     when: missed
     then:
       - {step: offer, do: reschedule, at: 15m after end, until: 2 days after end}
+  - name: called-off
+    when: cancelled
+    then:
+      - {step: tell, do: notify, at: 30d before start}
 """
 EARLIER = RULES.replace("48h before", "72h before")
 GENTLE = RULES.replace("name: confirm", "name: ask-late").replace("48h before", "24h before")
 
 
 class Story(World):
-    """Ten days: a kickoff that was asked about and accepted, a demo that moved, a review that was missed."""
+    """Ten days: a kickoff that was asked about and accepted, a demo that moved, one missed, one called off."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, RULES)
@@ -52,7 +56,9 @@ class Story(World):
         self.meet("kickoff", 100)
         self.meet("demo", 120)
         self.meet("review", 60, "ACCEPTED")
-        for hour in (1, 52, 56, 68, 72, 80, 104, 200):
+        text = event("theirs", at(180), {"dana@va.example": "ACCEPTED"}, title="Theirs")
+        self.put("acme", "theirs", text.replace("ORGANIZER:mailto:dana@va.example", f"ORGANIZER:mailto:{JO}"))
+        for hour in (1, 52, 56, 68, 72, 80, 104, 110, 110.5, 200):
             self.clock.at = at(hour)
             self.happen(hour)
             self.round()
@@ -61,7 +67,7 @@ class Story(World):
         """Write a meeting with Jo into the calendar."""
         self.put("acme", uid, event(uid, at(hours), {JO: answer}, title=uid.title()))
 
-    def happen(self, hour: int) -> None:
+    def happen(self, hour: float) -> None:
         """What people did at that hour."""
         if hour == 56:
             self.meet("kickoff", 100, "ACCEPTED")
@@ -73,6 +79,8 @@ class Story(World):
                 agenda.wake(conn, [one.key for one in agenda.by_uids(conn, ["review"])], self.clock.at)
         if hour == 80:
             self.meet("demo", 152)
+        if hour == 110:
+            self.calendars["acme"].remove("/theirs.ics")
 
     def played(self, rules: str = RULES) -> Played:
         """The past under these rules."""
@@ -93,7 +101,7 @@ def told(played: Played) -> list[tuple[str, str, float]]:
 
 
 def test_the_present_rules_send_again_what_they_sent(story: Story) -> None:
-    """An answer, a move and a mark come true at their time: nothing differs from what left."""
+    """An answer, a move, a mark and a removal come true at their time: nothing differs from what left."""
     with remembered(story.store, story.began, story.clock.at) as past:
         played = play(story.store, story.settings, story.settings.policy, past)
         found = compare(truly_sent(story.store, past), played.messages, command.SLACK)
@@ -102,8 +110,9 @@ def test_the_present_rules_send_again_what_they_sent(story: Story) -> None:
         ("offer", "review", 68),
         ("ask", "demo", 72),
         ("ask", "demo", 104),
+        ("tell", "theirs", 110.5),
     ]
-    assert (found.same, found.added, found.removed) == (4, [], [])
+    assert (found.same, found.added, found.removed) == (5, [], [])
 
 
 def test_other_rules_are_held_against_the_present_ones(story: Story) -> None:
@@ -117,7 +126,7 @@ def test_other_rules_are_held_against_the_present_ones(story: Story) -> None:
     ]
     gentle = compare(present.messages, story.played(GENTLE).messages, timedelta(0))
     assert [one.identity.uid for one in gentle.removed] == ["kickoff", "demo"]
-    assert (gentle.same, gentle.added) == (1, [])
+    assert (gentle.same, gentle.added) == (2, [])
 
 
 def test_the_command_shows_the_difference(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,13 +141,13 @@ def test_the_command_shows_the_difference(story: Story, monkeypatch: pytest.Monk
         assert result.exit_code == 0, result.output
         return result.stdout if "--json" in words else result.output
 
-    assert "4 the same, 0 more, 0 fewer, 0 at another time" in run()
+    assert "5 the same, 0 more, 0 fewer, 0 at another time" in run()
     text = run("--rules", str(story.folder / "gentle.yaml"))
     assert "nothing is known of the time before Mon 2026-03-02 09:00" in text
     assert "- Wed 2026-03-04 13:00  confirm/ask: confirm to jo@acme.example about “Kickoff”" in text
-    assert "1 the same, 0 more, 2 fewer, 1 at another time" in text
+    assert "2 the same, 0 more, 2 fewer, 1 at another time" in text
     found: dict[str, Any] = json.loads(run("--json", "--rules", str(story.folder / "gentle.yaml")))
-    assert (found["against"], found["same"], len(found["removed"])) == ("the present rules", 1, 2)
+    assert (found["against"], found["same"], len(found["removed"])) == ("the present rules", 2, 2)
     assert found["removed"][0]["title"] == "Kickoff"
     assert story.states() == before
 
