@@ -24,6 +24,7 @@ _MESSAGES = {
     "rateLimitExceeded": "Rate Limit Exceeded",
     "userRateLimitExceeded": "User Rate Limit Exceeded",
     "insufficientPermissions": "Request had insufficient authentication scopes.",
+    "accessNotConfigured": "The API has not been used in project 1234567890 before or it is disabled.",
     "forbidden": "Forbidden",
     "notFound": "Not Found",
     "duplicate": "The requested identifier already exists.",
@@ -45,7 +46,18 @@ _REASONS = {
     429: "rateLimitExceeded",
 }
 
+_INFO = {
+    "insufficientPermissions": "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+    "accessNotConfigured": "SERVICE_DISABLED",
+    "rateLimitExceeded": "RATE_LIMIT_EXCEEDED",
+    "userRateLimitExceeded": "RATE_LIMIT_EXCEEDED",
+}
+"""What the newer form of an error calls the same."""
+
+_NAMED = frozenset({"insufficientPermissions", "accessNotConfigured"})
+
 _DOMAINS = {
+    "accessNotConfigured": "usageLimits",
     "quotaExceeded": "usageLimits",
     "rateLimitExceeded": "usageLimits",
     "userRateLimitExceeded": "usageLimits",
@@ -85,16 +97,11 @@ class GoogleError(Exception):
         error: dict[str, Any] = {"code": self.status, "message": self.message}
         if api != "meet":
             error["errors"] = [item]
-        if api != "calendar" or self.status == 401 or self.reason == "insufficientPermissions":
+        if api != "calendar" or self.status == 401 or self.reason in _NAMED:
             error["status"] = _STATUS_WORDS.get(self.status, "UNKNOWN")
-        if self.reason == "insufficientPermissions":
-            error["details"] = [
-                {
-                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                    "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
-                    "domain": "googleapis.com",
-                }
-            ]
+        if self.reason in _INFO and (api != "calendar" or "status" in error):
+            info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "googleapis.com"}
+            error["details"] = [info | {"reason": _INFO[self.reason]}]
         return {"error": error}
 
 
