@@ -48,8 +48,9 @@ def explain(
     """The trace of every rule, matched or not, for one of the snapshot's occurrences."""
     view = View(snapshot, now)
     examiner = Examiner(policy, view)
-    copies = (one for one in view.copies(occurrence.identity) if one.key == occurrence.key)
-    copy = next(copies, occurrence)  # what vanished and still lies elsewhere is no copy any more
+    copies = view.copies(occurrence.identity)
+    # What vanished from one calendar and still lies in another is told as the copy that is there.
+    copy = next((one for one in copies if one.key == occurrence.key), copies[0])
     return tuple(_trace(examiner.look(rule, copy)) for rule in policy.rules)
 
 

@@ -86,7 +86,7 @@ def _settle(ranked: list[Occurrence], travel: timedelta) -> Rivals:
     kept: list[_Kept] = []  # in order of time; none overlap, so their ends are in order, too
     for place, one in enumerate(ranked):
         start, end = one.start_utc, one.end_utc
-        in_the_way = []
+        in_the_way: list[_Kept] = []
         for at in range(bisect_left(kept, start - travel, key=_end), len(kept)):
             other = kept[at]
             if other[0] >= end + travel or len(in_the_way) == MOST_RIVALS:

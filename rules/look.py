@@ -283,10 +283,11 @@ class Examiner:
         if mode is Mode.OBSERVE:
             return Stage.WITHHELD, "mode is observe", None
         account = self.view.account(occurrence)
-        if self.view.is_blind(occurrence):
-            seen = self.view.seen_at(occurrence)
+        blind = self._out_of_sight(occurrence, one.step)
+        if blind is not None:
+            seen = self.view.seen_at(blind)
             since = f"since {self.view.said(seen)}" if seen else "yet"
-            return Stage.WITHHELD, f"{account.name} has not been seen {since}", None
+            return Stage.WITHHELD, f"{self.view.account(blind).name} has not been seen {since}", None
         if one.step.do in TO_OTHERS and any(pattern.matches(to) for pattern in self.policy.optouts):
             return Stage.WITHHELD, f"{to} asked not to be written to", None
         silence = self._silence(rule, occurrence)
@@ -295,6 +296,14 @@ class Examiner:
             why = f"silence {silence.id}{comment} until {self.view.said(silence.until)}"
             return Stage.WITHHELD, why, silence.until
         return self._quiet(account, one, now)
+
+    def _out_of_sight(self, occurrence: Occurrence, step: Step) -> Occurrence | None:
+        """The copy of the meeting that cannot be seen and might say otherwise; None without one.
+
+        What goes to others waits for every copy, since any may hold the answer; what tells me, for this one.
+        """
+        others = self.view.copies(occurrence.identity) if step.do in TO_OTHERS else ()
+        return next((one for one in (occurrence, *others) if self.view.is_blind(one)), None)
 
     def _silence(self, rule: Rule, occurrence: Occurrence) -> Silence | None:
         """The silence that lasts longest of those that fit."""

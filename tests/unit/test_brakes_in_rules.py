@@ -267,6 +267,14 @@ def test_nothing_is_planned_in_a_blind_account_and_its_return_brings_it_back() -
     assert len(plan(policy(ALL), meeting(), hours=3).intents) == 4
 
 
+def test_a_copy_out_of_sight_may_hold_the_answer() -> None:
+    """P3: nobody else is written to while any copy is blind; I am told, since that accuses nobody."""
+    accounts = {"acme": account(seen_at=at(-2)), "own": account("own", now=at(3))}
+    found = plan(policy(BOTH), meeting(), meeting(account="own"), hours=3, accounts=accounts)
+    assert steps(found) == [("tell", ME)]
+    assert "acme has not been seen since" in withheld(found)["ask"]
+
+
 def test_after_delivery_a_demotion_plans_nothing_again() -> None:
     """The key does not hold the mode."""
     done = sent(plan(policy(ALL), meeting(), hours=3))
