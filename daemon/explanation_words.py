@@ -70,13 +70,13 @@ class Speaker:
         if trace.outcome == "waiting":
             return self._waiting(trace, upcoming)
         if trace.outcome == "lapsed":
-            return f"it applies, since {trace.reason}; but the time of its steps is over"
+            return f"it applies ({trace.reason}), but the time of its steps is over"
         if trace.outcome == "not_matched":
             return f"not about this meeting: {self._not_so(trace)}"
         if trace.outcome == "inhibited":
             return f"stands back, since the rule {_value(trace, 'inhibited_by')} holds for this meeting"
         if trace.outcome == "not_eligible":
-            return f"cannot act on this meeting: {self._not_so(trace)}"
+            return f"does not apply: {self._not_so(trace)}"
         doubt = f"cannot tell, so nothing leaves: {trace.reason}" if trace.outcome == "unknown" else ""
         return doubt or self._nothing(trace, upcoming)
 
@@ -98,7 +98,7 @@ class Speaker:
         now = [one for one in trace.steps if one.stage == "open"]
         held = next((one for one in now if one.hold or one.mode != Mode.AUTO), None)
         word = _approval(held) if held else ""
-        return f"{self._all(now)} now{word}, since {trace.reason}"
+        return f"{self._all(now)} now{word} ({trace.reason})"
 
     def _waiting(self, trace: RuleTrace, upcoming: Sequence[Upcoming]) -> str:
         ahead = [one for one in trace.steps if one.stage == "ahead"]
@@ -106,7 +106,9 @@ class Speaker:
         first = [one for one in ahead if one.due == due]
         at = next((one.at for one in upcoming if one.step == first[0].step), due)  # quiet hours may delay it
         word = _approval(first[0])
-        return f"waiting; {self._all(first)} on {self.at(at)}{word}, {self._unless(trace.rule)}"
+        return (
+            f"waiting ({trace.reason}); {self._all(first)} on {self.at(at)}{word}, {self._unless(trace.rule)}"
+        )
 
     def _withheld(self, trace: RuleTrace) -> str:
         held = [one for one in trace.steps if one.stage == "withheld"]
@@ -114,8 +116,8 @@ class Speaker:
 
     def _done(self, trace: RuleTrace) -> str:
         done = [one for one in trace.steps if one.stage == "done"]
-        said = "; ".join(f"{one.step} to {self._name(one.to)}, message {one.why}" for one in done)
-        return f"has done its part: {said}; it applied, since {trace.reason}"
+        said = "; ".join(f"{self._doing(one.do, [one.to])}, {_done(one)}" for one in done)
+        return f"has done its part: {said} ({trace.reason})"
 
     def step(self, one: StepTrace) -> str:
         """One step for one recipient: what it does, in which time, where it stands."""
@@ -124,7 +126,7 @@ class Speaker:
         stands = {
             "ahead": "its time has not come",
             "open": f"due now{_approval(one)}",
-            "done": f"message {one.why}",
+            "done": _done(one),
             "overtaken": f"not needed: {one.why}",
             "withheld": f"held back: {one.why}",
             "passed": one.why,
@@ -185,6 +187,14 @@ def _approval(one: StepTrace) -> str:
     if one.mode in {Mode.APPROVE, Mode.DRAFT}:
         return f", once you approve it (mode: {one.mode})"
     return ""
+
+
+def _done(one: StepTrace) -> str:
+    """That a step was dealt with: what became of its message, and when."""
+    state, _, when = one.why.partition(" ")
+    if one.do in {"mark", "webhook"}:
+        return f"{'done' if state == State.SENT else state} {when}"
+    return f"message {one.why}"
 
 
 def _value(trace: RuleTrace, field: str) -> str:

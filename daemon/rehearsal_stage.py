@@ -41,6 +41,8 @@ from rules.policy import TO_OTHERS, Mode, Policy, Silence
 
 LONG_AGO = timedelta(days=3650)
 WEEK = timedelta(days=7)
+BLIND = timedelta(days=1)
+"""How long ago an account that cannot be read was last read: too long to conclude anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Stage:
             number = len(self.policy.silences) + 1
             self._say(Silence(id=number, match=silence.match, until=now + silence.for_.delta))
         self.policy = self.policy.model_copy(update={"optouts": (*self.policy.optouts, *moment.optout)})
-        self.blind_since |= dict.fromkeys(moment.blind, now - LONG_AGO)
+        self.blind_since |= dict.fromkeys(moment.blind, now - BLIND)
         for name in moment.see:
             self.blind_since.pop(name, None)
 

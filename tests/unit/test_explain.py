@@ -12,8 +12,15 @@ from click.testing import CliRunner
 
 from daemon.__main__ import main
 from daemon.commands import explain as command
+from daemon.config.rules_files import load_policy
+from daemon.config.validation import validate
+from daemon.config.yaml_tree import read_yaml
+from daemon.explanation_words import Speaker
+from daemon.rehearsal_file import RehearsalFile
+from daemon.rehearsal_stage import Stage
 from daemon.store import attendance, silences
 from rules.model import Held, Identity
+from rules.plan import evaluate
 from tests.support.house import event
 from tests.support.offices import World, at
 
@@ -99,9 +106,11 @@ def test_each_rule_begins_with_a_plain_sentence(place: Place) -> None:
     )
     assert text[text.index("Messages about it so far") + 1] == "  none"
     asks, unless = f"asks {JO} to confirm", "unless the answer comes first"
+    approved = "once you approve it (mode: approve)"
+    why = f"{JO} has not said yes to this time"
     headlines = [line for line in text if line.split(":")[0] in {"confirm", "ask-me", "clash", "globex-only"}]
     assert headlines == [
-        f"confirm: waiting; {asks} on Mon 2026-03-02 11:00, once you approve it (mode: approve), {unless}",
+        f"confirm: waiting ({why}); {asks} on Mon 2026-03-02 11:00, {approved}, {unless}",
         "ask-me: nothing yet; if nothing changes, it asks you whether it took place on Wed 2026-03-04 11:40",
         "clash: nothing to do: “overlaps another meeting of mine” is not so (DTSTART, DTEND: 0 found)",
         "globex-only: not about this meeting: “client: Glo*” is not so (account.client: Acme)",
@@ -184,7 +193,9 @@ def test_who_stands_back_for_whom_is_told(place: Place) -> None:
     place.put("acme", "other", event("other", at(50), crowd, title="All of us"))
     place.let(1)
     assert place.rule("confirm")["sentence"] == ("stands back, since the rule clash holds for this meeting")
-    assert place.rule("clash")["sentence"].startswith("has done its part: move to jo@acme.example")
+    assert place.rule("clash")["sentence"].startswith(
+        f"has done its part: offers {JO} other times, message pending"
+    )
 
 
 def test_what_is_known_of_its_having_taken_place_is_told(place: Place) -> None:
@@ -194,3 +205,26 @@ def test_what_is_known_of_its_having_taken_place_is_told(place: Place) -> None:
         attendance.mark(conn, Identity(uid="kickoff"), Held.HELD, "the owner's word", place.clock.at)
     assert "as to whether it took place: held, says the owner's word, Wed 2026-03-04 12:00" in place.text()
     assert place.rule("ask-me")["sentence"].startswith("nothing to do")
+
+
+def test_every_outcome_of_every_question_has_its_sentence() -> None:
+    """A whole pack, each rule asked of each meeting at each moment: no word is missing, none stays raw."""
+    path = Path(__file__).parents[2] / "examples/consultant"
+    policy = load_policy(path / "rules.yaml")
+    told: dict[str, str] = {}
+    for test in validate(RehearsalFile, read_yaml(path / "rules.test.yaml")).tests:
+        stage = Stage(test, policy)
+        for moment in test.timeline:
+            now = moment.at.after(test.clock)
+            list(stage.advance(now))
+            stage.happen(moment, now)
+            speaker = Speaker(stage.owner, policy)
+            upcoming = evaluate(stage.snapshot(), policy, now).upcoming
+            for one, trace in stage.traces():
+                mine = [each for each in upcoming if each.rule == trace.rule and each.key == one.key]
+                told[trace.outcome] = speaker.headline(trace, mine)
+                assert not any("_" in speaker.step(step) for step in trace.steps)
+            assert not upcoming or ": " in speaker.coming(upcoming)
+            stage.act(now)
+    assert set(told) >= {"due", "waiting", "done", "lapsed", "no", "unknown", "not_matched", "not_eligible"}
+    assert all(told.values())

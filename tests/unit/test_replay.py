@@ -44,7 +44,7 @@ GENTLE = RULES.replace("name: confirm", "name: ask-late").replace("48h before", 
 
 
 class Story(World):
-    """Ten days: a kickoff that was asked about and accepted, a demo that moved, one missed, one called off."""
+    """Ten days: a kickoff asked about and accepted, a demo that moved, one missed, one called off."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, RULES)
