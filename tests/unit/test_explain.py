@@ -226,5 +226,5 @@ def test_every_outcome_of_every_question_has_its_sentence() -> None:
                 assert not any("_" in speaker.step(step) for step in trace.steps)
             assert not upcoming or ": " in speaker.coming(upcoming)
             stage.act(now)
-    assert set(told) >= {"due", "waiting", "done", "lapsed", "no", "unknown", "not_matched", "not_eligible"}
+    assert set(told) >= {"due", "waiting", "done", "no", "unknown", "not_matched", "not_eligible"}
     assert all(told.values())
