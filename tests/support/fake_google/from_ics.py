@@ -30,7 +30,7 @@ def put(calendar: Calendar, name: str, raw: str, **fields: Any) -> str:
         master = next(each for each in events if "RECURRENCE-ID" not in each)
         made = id_of(name)
         old = calendar.items.get(made)
-        body = _body(master) | fields | {"id": made}
+        body = _owned(calendar, _body(master) | fields | {"id": made})
         if old is None or old.cancelled:
             calendar.items.pop(made, None)
             item = calendar.insert(body)
@@ -43,7 +43,8 @@ def put(calendar: Calendar, name: str, raw: str, **fields: Any) -> str:
             if each is not master:
                 original = _time(each["RECURRENCE-ID"])
                 instance = calendar.instance(item, original)
-                body = instance.body | _body(each) | fields | {"id": instance_id(made, original)}
+                own = _owned(calendar, _body(each) | fields | {"id": instance_id(made, original)})
+                body = instance.body | own
                 calendar.keep({key: value for key, value in body.items() if key != "recurrence"})
                 wanted.add(body["id"])
         for kept_one in list(calendar.items.values()):
@@ -55,6 +56,13 @@ def put(calendar: Calendar, name: str, raw: str, **fields: Any) -> str:
 def remove(calendar: Calendar, name: str) -> None:
     """Delete it, as its organiser would."""
     calendar.google.cancel(id_of(name))
+
+
+def _owned(calendar: Calendar, body: Body) -> Body:
+    """What the owner of a further calendar organises there is organised by the calendar, as Google has it."""
+    if body.get("organizer", {}).get("email") == calendar.owner.email:
+        body["organizer"] = {"email": calendar.id}
+    return body
 
 
 def _body(event: Any) -> Body:
