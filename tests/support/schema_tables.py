@@ -8,6 +8,7 @@ changes, ``python -m tests.support.schema_tables`` writes the tables anew.
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def grammars() -> dict[str, dict[str, Any]]:
     }
 
 
+@cache
 def parts() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     """Every mapping of every grammar with the definitions it refers to, by its name."""
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
