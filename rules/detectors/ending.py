@@ -40,7 +40,10 @@ def judge(occurrence: Occurrence, when: Ending, view: View, now: datetime) -> Ve
         return looking.verdict(False)
     looking.at("nothing follows", True, "ATTENDEE", "no later meeting with the same people")
     return looking.verdict(
-        True, f"the series ends with this meeting, {view.said(start)}", people=sorted(people)
+        True,
+        f"the series ends with this meeting, {view.said(start)}",
+        people=sorted(people),
+        since=(near,),
     )
 
 

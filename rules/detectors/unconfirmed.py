@@ -25,7 +25,7 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
         if not looking.at(f"at least {when.min_age} old", now >= ripe, "CREATED", value):
             return looking.verdict(False, wake=(ripe, start))
     if when.by == "me":
-        return looking.verdict(True, "I have not answered this invitation", wake=(start,))
+        return looking.verdict(True, "I have not answered this invitation", wake=(start,), since=(ripe,))
     if not view.account(occurrence).rsvp_trusted:
         looking.at("answers can be seen", None, "rsvp", "untrusted")
         return looking.verdict(None, "answers in this account are not trusted", wake=(start,))
@@ -47,5 +47,5 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
         f"{names} {verb} not said yes to this time",
         people=(person.address for person in waiting),
         wake=(start,),
-        since=(person.answered_at for person in waiting),
+        since=(ripe, *(person.answered_at for person in waiting)),
     )

@@ -251,6 +251,23 @@ def test_a_cancellation_from_before_the_first_read_is_the_past() -> None:
     assert steps(plan(rules, replace(old, cancelled_at=at(2)), hours=9, accounts=accounts)) == [("move", BO)]
 
 
+@pytest.mark.parametrize(
+    ("when", "change"),
+    [
+        ({"ending": {"within": "45h"}}, {"recurring": True, "final": True}),
+        ({"unconfirmed": {"min_age": "5h"}}, {"created": at(0)}),
+    ],
+    ids=["ending", "unconfirmed"],
+)
+def test_what_comes_true_by_time_after_the_first_read_is_news(when: Any, change: dict[str, Any]) -> None:
+    """Its step opened before the first read, but there was nothing to say yet."""
+    rules = policy(rule(when, step("tell", "notify", "30 days before start")))
+    one = meeting(**change)
+    for first, count in ((4, 1), (6, 0)):
+        accounts = {"acme": account(first_seen_at=at(first), now=at(9))}
+        assert len(plan(rules, one, hours=9, accounts=accounts).intents) == count
+
+
 def test_a_turn_of_a_step_that_was_open_at_the_first_read_is_the_past_too() -> None:
     """The ladder began before rebookd came."""
     rules = policy(rule("unconfirmed", ASK, repeat_every="6h"))
