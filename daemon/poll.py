@@ -179,16 +179,21 @@ class Poller:
             with self._store.read() as conn:
                 return calendars.etags(conn, info.ref)
 
+        def raw(href: str) -> str | None:
+            with self._store.read() as conn:
+                held = calendars.resource(conn, info.ref, href)
+            return held.raw if held else None
+
         def tell(done: int, total: int) -> None:
             if progress is not None:
                 progress(info.name, done, total)
 
         try:
-            changes = self._connector.poll(info.ref, span, Known(cursor=cursor, etags=etags), tell)
+            changes = self._connector.poll(info.ref, span, Known(cursor=cursor, etags=etags, raw=raw), tell)
         except CursorExpired:
             log.info("cursor expired, reading in full", account=self.account, calendar=info.name)
             try:
-                changes = self._connector.poll(info.ref, span, Known(cursor=Cursor(), etags=etags), tell)
+                changes = self._connector.poll(info.ref, span, Known(etags=etags, raw=raw), tell)
             except CursorExpired as again:
                 raise Retryable(f"{info.name}: the server refused even a full read ({again})") from again
         self._doubt(info, changes, etags)

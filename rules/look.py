@@ -15,7 +15,7 @@ from rules.detectors import DETECTORS
 from rules.eligible import eligibility
 from rules.hours import quiet_until
 from rules.matching import all_hold, looked, predicates
-from rules.model import Account, Address, Because, Intent, Occurrence
+from rules.model import Account, Address, Because, Intent, Occurrence, Status
 from rules.policy import TELLS_ME, TO_OTHERS, Do, Mode, Policy, Rule, Silence, Step
 from rules.sieve import Sieve
 from rules.steps import Timed, timed
@@ -219,7 +219,8 @@ class Examiner:
     def _recipients(self, step: Step, occurrence: Occurrence, verdict: Verdict) -> tuple[Address, ...]:
         if step.do in TO_OTHERS:
             return verdict.people
-        if step.do is Do.MARK and occurrence.removed_at is not None:
+        is_remembered = occurrence.status is Status.CANCELLED and not occurrence.href
+        if step.do is Do.MARK and is_remembered:
             return ()  # there is nothing left to put a label on
         if step.do is Do.WEBHOOK:
             return (Address(step.webhook or ""),)

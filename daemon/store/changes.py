@@ -64,7 +64,7 @@ def apply(
     ``horizon_end`` is the end of the window the occurrences were expanded in. A pending doubt about a
     shrunken calendar is settled by this: call it only with a result that is believed. What vanished of
     other people's meetings that one of ``mine`` had accepted is remembered as cancelled, unless the
-    calendar was in doubt.
+    calendar was in doubt or the owner took it out themselves.
     """
     calendar = _put_calendar(conn, info, changes, now, horizon_end)
     arrived = {resource.href for resource in changes.changed}
@@ -85,6 +85,8 @@ def apply(
         observed_at=now,
         appeared_at=None if calendar.is_new else now,
         mine=() if calendar.is_doubted else mine,
+        cancelled=changes.cancelled,
+        dismissed=changes.dismissed,
     )
 
 
@@ -180,11 +182,19 @@ def _take(
     observed_at: datetime | None = None,
     appeared_at: datetime | None = None,
     mine: Collection[Address] = (),
+    cancelled: frozenset[str] = frozenset(),
+    dismissed: frozenset[str] = frozenset(),
 ) -> Applied:
     arrived = {resource.href: resource for resource in changed}
     first = not held and _count(conn, calendar.id) == 0
     stored = _stored(conn, [held[href].id for href in held if href in arrived or href in gone])
-    work = Work(now=now, covered=calendar.covered, appeared_at=appeared_at)
+    work = Work(
+        now=now,
+        covered=calendar.covered,
+        appeared_at=appeared_at,
+        cancelled=cancelled,
+        dismissed=dismissed,
+    )
     compare(work, arrived, stored, held)
     ids = write_resources(conn, calendar.id, arrived, held, observed_at)
     if mine and work.removed:

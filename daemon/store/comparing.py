@@ -36,6 +36,8 @@ class Work:
     ``covered`` is how far the calendar's occurrences were known before; ``appeared_at`` is noted on new
     ones, unless the calendar itself is new. ``replanned`` are the hrefs of series whose instances were
     replaced by others; ``past`` is what ceased to be true; ``people`` are those of all that changed.
+    Of hrefs that are gone the server says ``cancelled`` that their organiser cancelled them, ``dismissed``
+    that the owner took them out.
     """
 
     now: datetime
@@ -48,6 +50,8 @@ class Work:
     touched: list[Interval] = field(default_factory=list)
     past: list[Old] = field(default_factory=list)
     replanned: set[str] = field(default_factory=set)
+    cancelled: frozenset[str] = frozenset()
+    dismissed: frozenset[str] = frozenset()
     people: set[str] = field(default_factory=set)
     changed: set[OccurrenceKey] = field(default_factory=set)
     removed: set[OccurrenceKey] = field(default_factory=set)

@@ -1,9 +1,10 @@
-"""What is remembered of invitations that vanished from their calendar without a word.
+"""What is remembered of invitations that vanished from their calendar.
 
-Some servers delete the attendee's copy when the organiser cancels (DAViCal, SOGo), so a removal may be a
-cancellation. Such an occurrence moves to its calendar's graveyard, the one resource without an href, as
-CANCELLED; the agenda finds it there like any other, and nothing that counts or reads resources sees it.
-A meeting that turns up again anywhere is remembered no more.
+Some servers delete the attendee's copy when the organiser cancels without a word (DAViCal, SOGo), so a
+removal may be a cancellation; others say so (Google). Such an occurrence moves to its calendar's
+graveyard, the one resource without an href, as CANCELLED; the agenda finds it there like any other, and
+nothing that counts or reads resources sees it. A meeting that turns up again anywhere is remembered no
+more.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def bury(
     buried = {row.id for row in lost.values()}
     work.delete = [row for row in work.delete if row.id not in buried]
     for row in lost.values():
-        one = _cancelled(row.occurrence, work.now)
+        one = _cancelled(row.occurrence, work.now, was_said=row.href in work.cancelled)
         work.update.append((row.id, HREF, one, encode(one)))
     return {HREF: _ground(conn, calendar_id, work.now)}
 
@@ -67,6 +68,8 @@ def _may_be_cancelled(
     """Whether somebody else's meeting, which I said yes to, is really gone."""
     one = row.occurrence
     if one.timing is not Timing.TIMED or one.start_utc <= work.now or row.href == HREF:
+        return False
+    if row.href in work.dismissed:
         return False
     if one.organizer is None or one.organizer in mine:
         return False
@@ -80,13 +83,14 @@ def _may_be_cancelled(
     return one.recurring and not left.broken and not is_moved
 
 
-def _cancelled(one: Occurrence, now: datetime) -> Occurrence:
+def _cancelled(one: Occurrence, now: datetime, *, was_said: bool) -> Occurrence:
+    """What is remembered; where the server said that it was cancelled it did not merely vanish."""
     was_live = one.status is not Status.CANCELLED
     return replace(
         one,
         status=Status.CANCELLED,
         cancelled_at=now if was_live else one.cancelled_at,
-        removed_at=now,
+        removed_at=None if was_said else now,
         href=HREF,
         etag="",
     )

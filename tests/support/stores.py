@@ -54,6 +54,8 @@ def put(
     ref: CalendarRef = ACME,
     now: datetime = NOW,
     removed: Iterable[str] = (),
+    cancelled: Iterable[str] = (),
+    dismissed: Iterable[str] = (),
     kept: Iterable[str] = (),
     full: bool = False,
     mine: Collection[Address] = (ME,),
@@ -62,6 +64,8 @@ def put(
     changes = ChangeSet(
         changed=changed,
         removed=frozenset(removed),
+        cancelled=frozenset(cancelled),
+        dismissed=frozenset(dismissed),
         kept=frozenset(kept),
         cursor=Cursor(now.isoformat()),
         full=full,

@@ -79,6 +79,18 @@ def test_a_vanished_invitation_is_remembered_as_cancelled(store: Store) -> None:
     assert (again.removed_keys, again.events, remembered(store)) == (frozenset(), 1, ["theirs"])
 
 
+def test_what_the_server_says_of_a_removal_is_believed(store: Store) -> None:
+    """A cancellation it speaks of is one; what I took out of my calendar myself is not remembered at all."""
+    put(store, resource(invited("a")), resource(invited("b")), resource(invited("c")), full=True)
+    gone = ["/a.ics", "/b.ics", "/c.ics"]
+    put(store, removed=gone, cancelled=["/a.ics"], dismissed=["/b.ics"], now=LATER)
+    found = {one.key.uid: (one.status, one.cancelled_at, one.removed_at, one.href) for one in stored(store)}
+    assert found == {
+        "a": (Status.CANCELLED, LATER, None, ""),
+        "c": (Status.CANCELLED, LATER, LATER, ""),
+    }
+
+
 def test_an_instance_that_leaves_its_series_is_remembered(store: Store) -> None:
     """An instance taken out of a series that stays (EXDATE, RFC 5545 section 3.8.5.1)."""
     one, two, three = series(0, 7, 14)
