@@ -35,6 +35,7 @@ class _Mirror:
 
     def __init__(self, events: Any) -> None:
         self.events, self.held, self.token = events, dict[str, Any](), None
+        self.gone: set[str] = set()
         self.follow()
 
     def follow(self) -> None:
@@ -43,10 +44,11 @@ class _Mirror:
         page = self.events.list(calendarId="primary", **since).execute()
         self.token = page["nextSyncToken"]
         self.held |= {each["id"]: each for each in page["items"]}
-        gone = {name for name, each in self.held.items() if _is_gone(each)}
-        self.held = {
-            name: each for name, each in self.held.items() if name not in gone and _alive(each, gone)
-        }
+        self.gone |= {name for name, each in self.held.items() if _is_gone(each)}
+        self.held = {name: each for name, each in self.held.items() if self._alive(each)}
+
+    def _alive(self, each: dict[str, Any]) -> bool:
+        return not {each["id"], each.get("recurringEventId")} & self.gone
 
     def fresh(self) -> dict[str, Any]:
         """What a full list tells."""
@@ -55,10 +57,6 @@ class _Mirror:
 
 def _is_gone(each: dict[str, Any]) -> bool:
     return bool(each["status"] == "cancelled" and "recurringEventId" not in each)
-
-
-def _alive(each: dict[str, Any], gone: set[str]) -> bool:
-    return each.get("recurringEventId") not in gone
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
