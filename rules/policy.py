@@ -194,7 +194,7 @@ class Rule(Strict):
     inhibited_by: Annotated[tuple[Name, ...], OneOrMany()] = Field((), examples=[["clash"]])
     """Rules that silence this one for a meeting while they hold for it."""
     mode: Mode = Mode.AUTO
-    """observe only records; draft and approve keep the mail in the outbox until I approve it; auto sends."""
+    """observe only records; draft puts mails among my drafts; approve waits for my word; auto sends."""
     time_zone: Zone | None = None
     """Where business days, weekdays and hours of this rule are counted; without it, where I am."""
     group_by: Literal["contact"] | None = None
