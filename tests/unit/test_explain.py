@@ -18,7 +18,8 @@ from daemon.config.yaml_tree import read_yaml
 from daemon.explanation_words import Speaker
 from daemon.rehearsal_file import RehearsalFile
 from daemon.rehearsal_stage import Stage
-from daemon.store import attendance, silences
+from daemon.standing import digest
+from daemon.store import attendance, demotions, optouts, silences
 from rules.model import Held, Identity
 from rules.plan import evaluate
 from tests.support.house import event
@@ -185,6 +186,22 @@ def test_quiet_hours_a_silence_and_a_blind_account_are_told(place: Place) -> Non
     place.clock.at += timedelta(hours=5)
     text = place.text()
     assert "! acme has not been read since Mon 2026-03-02 11:00, so nothing is concluded from it" in text
+
+
+def test_an_optout_and_a_demotion_are_told(place: Place) -> None:
+    """Who asked not to be written to, and a rule that may go less far since its mails were rejected."""
+    now = place.clock.at
+    rule = place.settings.policy.rules[0]
+    with place.store.write() as conn:
+        optouts.add(conn, "*@acme.example", "", now)
+        demotions.demote(conn, "confirm", "draft", digest(rule), now)
+    place.let(2)
+    text = place.text()
+    assert "! rule confirm goes no further than 'draft', since you rejected what it wrote" in text
+    assert (
+        f"confirm: holds back what would be due: asks {JO} to confirm; {JO} asked not to be written to"
+        in text
+    )
 
 
 def test_who_stands_back_for_whom_is_told(place: Place) -> None:
