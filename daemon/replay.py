@@ -55,6 +55,10 @@ LEFT = frozenset({State.SENT, State.UNKNOWN})
 """What left, or may have."""
 
 
+Meant = tuple[str, str, Identity, datetime]
+"""What makes two messages the same to whoever gets them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A message that left, or would have, at ``at`` (UTC); ``held`` says that the owner's word came first."""
@@ -70,7 +74,7 @@ class Message:
     held: bool = False
 
     @property
-    def meant(self) -> tuple[str, str, Identity, datetime]:
+    def meant(self) -> Meant:
         """What makes two messages the same to whoever gets them."""
         return self.do, self.to, self.identity, self.start
 
@@ -268,11 +272,15 @@ def _message(intent: Intent, at: datetime) -> Message:
     )
 
 
-def truly_sent(store: Store, past: Past) -> list[Message]:
-    """The messages that really left, or may have, since the past begins."""
+def truly_sent(store: Store, past: Past) -> tuple[list[Message], dict[Meant, str]]:
+    """The messages that really left, or may have, since the past begins; and what became of the others."""
+    left: list[Message] = []
+    fates: dict[Meant, str] = {}
     with store.read() as conn:
-        return [
-            Message(
+        for one in past_deliveries.planned_since(conn, past.since):
+            if one.key is None or one.start is None:
+                continue
+            message = Message(
                 at=one.sent_at or one.changed_at,
                 rule=one.rule,
                 step=one.step,
@@ -283,14 +291,16 @@ def truly_sent(store: Store, past: Past) -> list[Message]:
                 reason=one.reason,
                 held=one.mode != Mode.AUTO,
             )
-            for one in past_deliveries.planned_since(conn, past.since)
-            if one.state in LEFT and one.key is not None and one.start is not None
-        ]
+            if one.state in LEFT:
+                left.append(message)
+            else:
+                fates[message.meant] = f"{one.state}: {one.error}" if one.error else str(one.state)
+    return left, fates
 
 
 def compare(before: Iterable[Message], after: Iterable[Message], slack: timedelta) -> Difference:
     """What differs between two lists; times that differ by no more than ``slack`` are the same."""
-    left: dict[tuple[str, str, Identity, datetime], list[Message]] = defaultdict(list)
+    left: dict[Meant, list[Message]] = defaultdict(list)
     for one in sorted(before, key=_order):
         left[one.meant].append(one)
     found = Difference()

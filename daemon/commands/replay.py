@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from daemon.config.problems import ConfigProblems, printable
 from daemon.config.rules_files import Known, RulesFiles
 from daemon.config.settings import Settings
 from daemon.exits import Failure
-from daemon.replay import Difference, Message, Played, compare, play, truly_sent
+from daemon.replay import Difference, Meant, Message, Played, compare, play, truly_sent
 from daemon.replay_past import Past, remembered
 from daemon.store.engine import Store
 from daemon.store.history import KEPT
@@ -40,12 +41,16 @@ def _span(_ctx: click.Context, _param: click.Parameter, value: str) -> timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What was compared: the past, what played it, and how the two sides differ."""
+    """What was compared: the past, what played it, and how the two sides differ.
+
+    ``fates`` says what became of messages that were planned and did not leave.
+    """
 
     past: Past
     against: str
     played: Played
     difference: Difference
+    fates: Mapping[Meant, str] = field(default_factory=dict)
 
 
 @click.command()
@@ -75,8 +80,9 @@ def replay(ctx: click.Context, since: timedelta, files: tuple[Path, ...], as_jso
     with opened(settings, must_exist=True) as store, remembered(store, now - since, now) as past:
         present = _played(store, settings, settings.policy, past, "the present rules")
         if other is None:
-            difference = compare(truly_sent(store, past), present.messages, SLACK)
-            found = Replay(past=past, against="what left", played=present, difference=difference)
+            left, fates = truly_sent(store, past)
+            difference = compare(left, present.messages, SLACK)
+            found = Replay(past=past, against="what left", played=present, difference=difference, fates=fates)
         else:
             played = _played(store, settings, other, past, "the other rules")
             difference = compare(present.messages, played.messages, timedelta(0))
@@ -127,6 +133,7 @@ def _as_dict(found: Replay) -> dict[str, object]:
             "start": one.start,
             "held": one.held,
             "reason": one.reason,
+            "became": found.fates.get(one.meant, ""),
         }
 
     difference = found.difference
@@ -167,7 +174,9 @@ def _told(one: Message, found: Replay, zone: str) -> str:
     held = ", once approved" if one.held else ""
     meeting = f"“{title}” of {local(one.start, zone)}"
     what = f"{one.rule}/{one.step}: {one.do} to {one.to} about {meeting}{held}"
-    return f"{local(one.at, zone)}  {what}; {one.reason}"
+    fate = found.fates.get(one.meant)
+    became = f"; in truth it is {fate}" if fate else ""
+    return f"{local(one.at, zone)}  {what} ({one.reason}){became}"
 
 
 def _line(out: Console, text: str, style: str = "") -> None:

@@ -104,7 +104,8 @@ def test_the_present_rules_send_again_what_they_sent(story: Story) -> None:
     """An answer, a move, a mark and a removal come true at their time: nothing differs from what left."""
     with remembered(story.store, story.began, story.clock.at) as past:
         played = play(story.store, story.settings, story.settings.policy, past)
-        found = compare(truly_sent(story.store, past), played.messages, command.SLACK)
+        left, fates = truly_sent(story.store, past)
+        found = compare(left, played.messages, command.SLACK)
     assert told(played) == [
         ("ask", "kickoff", 52),
         ("offer", "review", 68),
@@ -113,6 +114,7 @@ def test_the_present_rules_send_again_what_they_sent(story: Story) -> None:
         ("tell", "theirs", 110.5),
     ]
     assert (found.same, found.added, found.removed) == (5, [], [])
+    assert fates == {}
 
 
 def test_other_rules_are_held_against_the_present_ones(story: Story) -> None:
@@ -150,6 +152,21 @@ def test_the_command_shows_the_difference(story: Story, monkeypatch: pytest.Monk
     assert (found["against"], found["same"], len(found["removed"])) == ("the present rules", 2, 2)
     assert found["removed"][0]["title"] == "Kickoff"
     assert story.states() == before
+
+
+def test_what_did_not_leave_tells_what_became_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that still waits for approval is one more in the replay, with its state beside it."""
+    world = World(tmp_path, RULES.replace("when: unconfirmed", "when: unconfirmed\n    mode: approve"))
+    monkeypatch.setattr(command, "clock", world.clock)
+    world.put("acme", "calm", event("calm", at(1000), {JO: "ACCEPTED"}))
+    world.round()
+    world.put("acme", "kickoff", event("kickoff", at(60), {JO: "NEEDS-ACTION"}))
+    world.round(1)
+    world.round(20)
+    result = CliRunner().invoke(main, ["--config", str(tmp_path / "config.yaml"), "replay"])
+    assert result.exit_code == 0, result.output
+    assert "once approved" in result.stdout
+    assert "in truth it is held: waits for your approval" in result.stdout
 
 
 def test_bad_spans_and_bad_rules_are_told(story: Story) -> None:
