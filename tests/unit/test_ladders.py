@@ -282,7 +282,7 @@ def test_whatever_became_of_a_message_it_is_not_planned_again(state: str) -> Non
 
 def test_settling_in_business_days_waits_for_them() -> None:
     """A Friday's meeting with a day to settle is judged on Monday."""
-    word = {"kickoff": Attendance(held=Held.MISSED_BY_ATTENDEE, source="the owner's word", at=NOW)}
+    word = {"kickoff": Attendance(held=Held.MISSED_BY_ATTENDEE, source="the owner's word", at=at(97))}
     offer = step("offer", "reschedule", "15m after end", "9 days after end")
     rules = policy(rule({"missed": {"settle": "1 business day"}}, offer))
     friday = meeting(starts=96)
