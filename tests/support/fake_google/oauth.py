@@ -23,6 +23,7 @@ CLIENT_SECRET = "GOCSPX-not-a-secret"
 _CODE_LIFE = timedelta(minutes=10)
 _TESTING_LIFE = timedelta(days=7)
 _JWT_LIFE = 3600
+_AUDIENCE = "https://oauth2.googleapis.com/token"  # what google-auth writes, whichever endpoint it asks
 
 
 @dataclass
@@ -254,7 +255,7 @@ class OAuth:
 
     def _assertion(self, assertion: str) -> dict[str, Any]:
         claims, account = self._claims(assertion)
-        if claims.get("aud") != self.google.root + "token":
+        if claims.get("aud") not in (_AUDIENCE, self.google.root + "token"):
             raise OAuthError("invalid_grant", "Invalid JWT: Failed audience check.")
         issued, expires = claims.get("iat", 0), claims.get("exp", 0)
         clocks = (self.google.now().timestamp(), datetime.now(UTC).timestamp())

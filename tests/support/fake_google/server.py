@@ -44,7 +44,8 @@ def dispatch(google: FakeGoogle, request: Request) -> Answer:
     except GoogleError as error:
         answer = Answer.of(error.status, error.body(api), error.headers)
         if request.route == "token":
-            answer = Answer.of(error.status, {"error": error.reason, "error_description": error.message})
+            said = {"error": error.reason, "error_description": error.message}
+            answer = Answer.of(error.status, said, error.headers)
     except OAuthError as error:
         answer = Answer.of(error.status, error.body)
     except Exception:  # noqa: BLE001 - a fault of the fake must fail the test, not hang its client
