@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from googleapiclient.errors import HttpError
 
 from tests.support.fake_google import FakeGoogle, fake_google
 from tests.support.fake_google.client import refused, service
@@ -380,3 +381,37 @@ def test_icalendar_texts(google: FakeGoogle) -> None:
     assert [each["status"] for each in changed.values()] == ["confirmed", "cancelled"]
     remove(mine, "s.ics")
     assert events.list(calendarId="primary").execute()["items"] == []
+
+
+def test_update_replaces_the_whole(google: FakeGoogle) -> None:
+    """An update that leaves the guests out throws them out, and tells every copy; a patch would not."""
+    mine = google.users[DANA].primary
+    name = mine.event("Kickoff", at(2), at(2, 10), {JO: "accepted"}, location="Here")
+    events = service(google, "calendar", DANA).events()
+    whole = events.get(calendarId="primary", eventId=name).execute()
+    body = {"start": whole["start"], "end": whole["end"], "summary": "Alone"}
+    after = events.update(calendarId="primary", eventId=name, body=body).execute()
+    assert not after.keys() & {"attendees", "location"}
+    assert (after["sequence"], after["iCalUID"]) == (whole["sequence"], whole["iCalUID"])
+    assert google.users[JO].primary.items[name].cancelled
+    request = events.get(calendarId="primary", eventId=name)
+    request.headers["If-None-Match"] = after["etag"]
+    with pytest.raises(HttpError) as caught:
+        request.execute()
+    assert caught.value.status_code == 304
+
+
+def test_calendar_list(google: FakeGoogle) -> None:
+    """The list has pages and a token of its own; what is taken off it is told as deleted."""
+    dana = google.users[DANA]
+    calls, _ = dana.calendar("Client calls"), dana.calendar("Hidden", hidden=True)
+    lists = service(google, "calendar", DANA).calendarList()
+    first = lists.list(maxResults=1).execute()
+    second = lists.list(maxResults=1, pageToken=first["nextPageToken"]).execute()
+    assert [each["summary"] for each in first["items"] + second["items"]] == [DANA, "Client calls"]
+    dana.unsubscribe(calls)
+    [gone] = lists.list(syncToken=second["nextSyncToken"]).execute()["items"]
+    assert (gone["id"], gone["deleted"]) == (calls.id, True)
+    assert len(lists.list(showHidden=True).execute()["items"]) == 2
+    events = service(google, "calendar", DANA).events()
+    assert refused(events.list(calendarId=calls.id)) == (404, "notFound")
