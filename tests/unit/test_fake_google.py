@@ -291,6 +291,9 @@ def test_gmail(google: FakeGoogle) -> None:
 
     assert found("one@rebookd.example") == [sent["id"]]
     assert found("<none@rebookd.example>") == []
+    google.mail.search_lag = timedelta(minutes=1)
+    assert found("one@rebookd.example") == []
+    google.mail.search_lag = timedelta(0)
     assert refused(users.messages().send(userId="me", body=raw(b"Subject: no one\r\n\r\n"))) == (
         400,
         "invalidArgument",

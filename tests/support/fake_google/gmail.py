@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import Message as Mime
 from email.policy import compat32
@@ -26,10 +26,15 @@ _HIDDEN = {"TRASH", "SPAM"}
 
 @dataclass
 class Mail:
-    """Every mailbox. ``keeps_message_id`` False: a sent mail gets a Message-ID of Gmail's own."""
+    """Every mailbox.
+
+    ``keeps_message_id`` False: a sent mail gets a Message-ID of Gmail's own. ``search_lag`` is how long a
+    message is not found by searching yet.
+    """
 
     google: FakeGoogle
     keeps_message_id: bool = True
+    search_lag: timedelta = timedelta(0)
     boxes: dict[str, Box] = field(default_factory=dict)
 
     def box(self, user: str) -> Box:
@@ -337,8 +342,9 @@ def _wanted(call: Call, stored: Stored) -> bool:
         return False
     if not set(call.get("labelIds", ())) <= stored.labels:
         return False
-    held = True
-    for word in call.get("q", "").split():
+    words = call.get("q", "").split()
+    held = not words or stored.at + call.google.mail.search_lag <= call.google.now()
+    for word in words:
         name, colon, value = word.partition(":")
         if name == "rfc822msgid" and colon:
             told = str(stored.mime.get("Message-ID", "")).strip().strip("<>")
