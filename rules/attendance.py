@@ -45,15 +45,24 @@ def is_away(occurrence: Occurrence, marks: Marks) -> bool:
 def attendance_of(
     identity: Identity, copies: tuple[Occurrence, ...], snapshot: Snapshot
 ) -> Attendance | None:
-    """The evidence about a meeting: the owner's own word first, then a label in any calendar; else None."""
-    recorded = snapshot.attendance.get(str(identity))
-    if recorded is not None:
-        return recorded
+    """The evidence about a meeting: the owner's own word, else a label in any calendar, else records.
+
+    What was known before the meeting's present start is about a time it no longer has.
+    """
+    start = max((one.start_utc for one in copies), default=None)
+
+    def known(what: dict[str, Attendance]) -> Attendance | None:
+        found = what.get(str(identity))
+        return None if found is None or (start is not None and found.at < start) else found
+
+    word = known(snapshot.attendance)
+    if word is not None:
+        return word
     for copy in copies:
         label = label_of(copy, snapshot.owner.marks)
         if label is not None:
             held, source = label
-            known = [at for at in (copy.modified, copy.relabelled_at) if at is not None]
-            at = max(known, default=copy.end_utc)
+            times = [at for at in (copy.modified, copy.relabelled_at) if at is not None]
+            at = max(times, default=copy.end_utc)
             return Attendance(held=held, source=f"{source} in {copy.key.calendar.account}", at=at)
-    return None
+    return known(snapshot.records)

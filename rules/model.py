@@ -235,6 +235,8 @@ class Account:
     the account is blind and its own conclusions stop. ``first_seen_at`` is the end of its first
     complete poll. ``language`` and ``time_zone`` are those of the client's people, where known.
     ``mode`` is how far any rule may go by itself for this account (a word of ``rules.policy.Mode``).
+    ``records_within`` is how long after a meeting's end the records of its call are read at the latest;
+    None where there are none.
     """
 
     name: str
@@ -246,6 +248,7 @@ class Account:
     seen_at: datetime | None = None
     first_seen_at: datetime | None = None
     stale_after: timedelta = timedelta(minutes=30)
+    records_within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +267,40 @@ class Attendance:
     held: Held
     source: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A half-open span of time between two instants in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two share any time."""
+        return self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """Somebody in a call, and when they were there (UTC).
+
+    ``user`` is the service's lasting name for a person who signed in; empty for a guest and for a telephone.
+    ``name`` is what they were shown as.
+    """
+
+    user: str = ""
+    name: str = ""
+    spans: tuple[Interval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call as its service recorded it, ``[start, end)`` in UTC; without an end it still goes on."""
+
+    start: datetime
+    end: datetime | None
+    parties: tuple[Party, ...] = ()
 
 
 class Met(StrEnum):
@@ -309,26 +346,15 @@ class Done:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A half-open span of time between two instants in UTC."""
-
-    start: datetime
-    end: datetime
-
-    def overlaps(self, other: Interval) -> bool:
-        """Whether the two share any time."""
-        return self.start < other.end and other.start < self.end
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything one evaluation may look at.
 
     ``subjects`` are judged; ``context`` (other copies of the same meeting, overlapping meetings,
-    later meetings with the same people) is only looked at. ``attendance`` and ``done`` are keyed by
-    ``str(Identity)`` and by intent key. ``calendars`` has the name and freshness of each calendar;
-    one that is missing there is as fresh as its account. ``contacts`` are the people of the subjects.
+    later meetings with the same people) is only looked at. ``attendance`` is the owner's word and
+    ``records`` what records of calls say, both by ``str(Identity)``; ``done`` is keyed by intent key.
+    ``calendars`` has the name and freshness of each calendar; one that is missing there is as fresh as its
+    account. ``contacts`` are the people of the subjects.
     """
 
     owner: Owner
@@ -336,6 +362,7 @@ class Snapshot:
     subjects: tuple[Occurrence, ...]
     context: tuple[Occurrence, ...] = ()
     attendance: dict[str, Attendance] = field(default_factory=dict)
+    records: dict[str, Attendance] = field(default_factory=dict)
     done: dict[str, Done] = field(default_factory=dict)
     calendars: dict[CalendarRef, CalendarSeen] = field(default_factory=dict)
     contacts: dict[Address, Contact] = field(default_factory=dict)

@@ -117,6 +117,14 @@ class View:
         """What is known about the meeting having taken place; None when nothing."""
         return attendance_of(occurrence.identity, self.copies(occurrence.identity), self.snapshot)
 
+    def records_due(self, occurrence: Occurrence) -> datetime | None:
+        """Until when (UTC) the records of its call may still come; None when none are waited for."""
+        within = self.account(occurrence).records_within
+        if within is None or not occurrence.conference or self.attendance(occurrence) is not None:
+            return None
+        due = occurrence.end_utc + within
+        return due if self.now < due else None
+
     def seen_at(self, occurrence: Occurrence) -> datetime | None:
         """When its calendar was last read completely (UTC); None = never."""
         calendar = self.snapshot.calendars.get(occurrence.key.calendar)

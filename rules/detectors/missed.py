@@ -37,7 +37,12 @@ def judge(occurrence: Occurrence, when: Missed, view: View, now: datetime) -> Ve
     evidence = view.attendance(occurrence)
     if evidence is not None and evidence.held is not Held.UNKNOWN:
         return _by_evidence(when, evidence, looking, people)
-    looking.at("evidence of attendance", None, "attendance", "none")
+    due = view.records_due(occurrence)
+    if due is not None:
+        looking.at("records of its call were read", None, "attendance", "not yet")
+        return looking.verdict(None, "the records of its call are still to be read", wake=(due,))
+    value = f"unknown ({evidence.source})" if evidence else "none"
+    looking.at("evidence of attendance", None, "attendance", value)
     return _by_presumption(occurrence, when, view, looking, people)
 
 

@@ -24,7 +24,11 @@ def judge(occurrence: Occurrence, when: Unaccounted, view: View, now: datetime) 
             "no evidence", False, "attendance", f"{evidence.held.value} ({evidence.source})", evidence.at
         )
         return looking.verdict(False)
-    looking.at("no evidence", True, "attendance", "none")
+    due = view.records_due(occurrence)
+    if due is not None:
+        looking.at("records of its call were read", None, "attendance", "not yet")
+        return looking.verdict(None, "the records of its call are still to be read", wake=(due,))
+    looking.at("no evidence", True, "attendance", f"unknown ({evidence.source})" if evidence else "none")
     return looking.verdict(
         True,
         "nobody knows whether it took place",
