@@ -218,7 +218,7 @@ class Stage:
             or my_answer(meeting, self.owner) is not PartStat.ACCEPTED
         ):
             return None
-        return replace(meeting, status=Status.CANCELLED, cancelled_at=self.now, removed_at=self.now)
+        return replace(meeting, status=Status.CANCELLED, cancelled_at=self.now, removed_at=self.now, href="")
 
     def _forget_removed(self, given: Given) -> None:
         """A meeting that appears again was not cancelled."""
@@ -257,6 +257,7 @@ class Stage:
             categories=given.categories,
             recurring=given.recurring or given.recurrence_id is not None or given.final,
             final=given.final,
+            href=f"/{given.uid}.ics",
             observed_at=self.now,
             appeared_at=appeared_at,
         )
