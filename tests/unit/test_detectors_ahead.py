@@ -181,6 +181,13 @@ def test_what_vanished_is_told_to_me_alone() -> None:
     assert found.intents[0].reason == "it vanished from the calendar; they may have cancelled it"
 
 
+def test_a_cancelled_meeting_is_labelled_where_it_still_lies_in_its_calendar() -> None:
+    """What is only remembered has nothing to put a label on."""
+    marking = policy(rule("cancelled", step("label", "mark", "30 days before start", label="x")))
+    assert steps(plan(marking, gone(href="/kickoff.ics"), hours=9)) == [("label", ME)]
+    assert plan(marking, gone(), hours=9).intents == ()
+
+
 def test_what_vanished_from_one_calendar_and_lies_in_another_has_not_vanished() -> None:
     """The living copy speaks; the other is at rest, and can be explained all the same."""
     vanished, living = gone(removed_at=NOW), theirs(account="own")
