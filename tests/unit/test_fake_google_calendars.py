@@ -12,8 +12,6 @@ from googleapiclient.errors import HttpError
 
 from tests.support.fake_google import FakeGoogle, fake_google
 from tests.support.fake_google.client import refused, service
-from tests.support.fake_google.from_ics import id_of, put, remove
-from tests.support.ics import calendar, vevent
 
 LISBON = ZoneInfo("Europe/Lisbon")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -356,31 +354,6 @@ def test_partial_fields(google: FakeGoogle) -> None:
         "invalidParameter",
     )
     assert refused(events.list(calendarId="primary", fields="items(id")) == (400, "invalidParameter")
-
-
-def test_icalendar_texts(google: FakeGoogle) -> None:
-    """An iCalendar object becomes an event with its overrides; put again it is changed; it can be removed."""
-    mine = google.users[DANA].primary
-    moved = vevent(
-        "RECURRENCE-ID;TZID=Europe/Lisbon:20260309T090000",
-        "DTSTART;TZID=Europe/Lisbon:20260310T150000",
-        "DTEND;TZID=Europe/Lisbon:20260310T160000",
-    )
-    people = (f"ORGANIZER:mailto:{DANA}", f"ATTENDEE;PARTSTAT=ACCEPTED;CN=Jo:mailto:{JO}")
-    put(mine, "s.ics", calendar(vevent("RRULE:FREQ=WEEKLY;COUNT=2", *people), moved))
-    events = service(google, "calendar", DANA).events()
-    first = events.list(calendarId="primary").execute()
-    series, instance = first["items"]
-    assert series["recurrence"] == ["RRULE:FREQ=WEEKLY;COUNT=2"]
-    assert (series["iCalUID"], series["organizer"]["self"]) == ("kickoff", True)
-    assert series["attendees"] == [{"email": JO, "displayName": "Jo", "responseStatus": "accepted"}]
-    assert instance["id"] == f"{id_of('s.ics')}_20260309T090000Z"
-    assert instance["start"]["dateTime"] == "2026-03-10T15:00:00Z"
-    put(mine, "s.ics", calendar(vevent("SUMMARY:Once", *people)))
-    changed = by_id(events.list(calendarId="primary", syncToken=first["nextSyncToken"]).execute())
-    assert [each["status"] for each in changed.values()] == ["confirmed", "cancelled"]
-    remove(mine, "s.ics")
-    assert events.list(calendarId="primary").execute()["items"] == []
 
 
 def test_update_replaces_the_whole(google: FakeGoogle) -> None:

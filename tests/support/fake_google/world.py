@@ -225,7 +225,8 @@ class FakeGoogle:
         with self.lock:
             calendar, item = self.copies(event_id)[0]
             body = copy.deepcopy(item.body)
-            guest = next(guest for guest in body["attendees"] if guest["email"] == who)
+            guests = {guest["email"]: guest for guest in body.get("attendees", ())}
+            guest = guests[who]
             guest["responseStatus"] = status
             if comment:
                 guest["comment"] = comment
