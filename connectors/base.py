@@ -23,7 +23,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from rules.model import Attendance, CalendarRef, Interval, Occurrence, OccurrenceKey
+from rules.model import CalendarRef, Call, Interval, Occurrence, OccurrenceKey
 
 
 class ConnectorError(Exception):
@@ -266,10 +266,23 @@ class Drafts(Protocol):
 
 
 class AttendanceSource(Protocol):
-    """Where evidence of attendance can be read."""
+    """Where records of calls can be read, on the thread that polls the account.
 
-    def attendance(self, occurrence: Occurrence) -> Attendance | None:
-        """What the source knows of this meeting; None when nothing."""
+    ``name`` is what the owner knows it as.
+    """
+
+    name: str
+
+    def calls(self, occurrence: Occurrence) -> tuple[Call, ...]:
+        """Every call under the meeting's ``conference`` code that shares time with it; empty without any.
+
+        All parties of a call are told or none of it: raises NeedsLogin and NotSupported where no meeting's
+        records may be read, Rejected for those of this one, LimitExceeded for too many, and Retryable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
         ...
 
 

@@ -129,7 +129,7 @@ class _Room:
             return f"{many} in the call could have been anybody"
         if self._occurrence.guests_hidden:
             return "not all who were invited can be seen"
-        if any(self._spans[one] and not self._inside(one) for one in self._spans):
+        if not all(self._inside(one) for one in self._spans):
             return "somebody was there only before or after"
         if any(self._present(one) for one in self._spans if one != self._me and one not in self._required):
             return "somebody came who was not required"

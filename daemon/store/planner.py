@@ -23,6 +23,8 @@ STATISTICS = {
     ("people", "people"): f"{_ROWS} {_ROWS} 500 2 1",
     ("people", "ix_people_occurrence"): f"{_ROWS} 3 3 3 1",
     ("attendance", "sqlite_autoindex_attendance_1"): f"{_ROWS} {_ROWS} 5 1",
+    ("call_records", "sqlite_autoindex_call_records_1"): "10000 10000 5 1 1",
+    ("call_users", "sqlite_autoindex_call_users_1"): "1000 1000 500 1 1",
     ("deliveries", "sqlite_autoindex_deliveries_1"): f"{_ROWS} {_ROWS} 1",
     ("deliveries", "ix_deliveries_state"): f"{_ROWS} {_ROWS} 1000 2",
     ("deliveries", "ix_deliveries_uid"): f"{_ROWS} {_ROWS} 5 2",

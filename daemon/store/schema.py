@@ -2,7 +2,8 @@
 
 A calendar holds resources, a resource holds occurrences, an occurrence has people. The resource without
 an href is a calendar's graveyard: what is remembered of occurrences that were perhaps cancelled.
-Deliveries, attendance, contacts and history stand alone: they outlive the meetings they are about.
+Deliveries, attendance, records of calls, contacts and history stand alone: they outlive the meetings they
+are about.
 Silences, opt-outs and demotions are the owner's standing word.
 """
 
@@ -142,6 +143,31 @@ attendance = Table(
     Column("held", String, nullable=False),
     Column("source", Text, nullable=False),
     Column("at", Instant, nullable=False),
+)
+
+call_records = Table(
+    "call_records",
+    metadata,
+    _owner(primary_key=True),
+    Column("uid", Text, primary_key=True),
+    Column("recurrence_id", String, primary_key=True),
+    Column("account", String, primary_key=True),
+    Column("start", Instant, nullable=False),
+    Column("held", String, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Instant),
+)
+
+call_users = Table(
+    "call_users",
+    metadata,
+    _owner(primary_key=True),
+    Column("service", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("address", String, primary_key=True),
+    Column("learned_at", Instant, nullable=False),
 )
 
 deliveries = Table(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, event, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from daemon.store import contacts, planner, silences
+from daemon.store import contacts, planner, records, silences
 from daemon.store.engine import Store, engine_for, owner_of
 from daemon.store.rows import chosen, chunks, to_occurrence
 from daemon.store.schema import attendance, deliveries, metadata
@@ -98,8 +98,13 @@ def every_occurrence(conn: Connection) -> Iterator[Occurrence]:
 
 
 def every_mark(conn: Connection) -> Iterator[tuple[Identity, Attendance]]:
-    """All that is known of meetings having taken place."""
+    """All that is known of meetings having taken place: the owner's word, else what records of calls say."""
+    told: set[Identity] = set()
     query = select(attendance).where(attendance.c.owner == owner_of(conn)).order_by(attendance.c.at)
     for row in conn.execute(query.execution_options(yield_per=_SOME)):
         identity = Identity(uid=row.uid, recurrence_id=row.recurrence_id or None)
+        told.add(identity)
         yield identity, Attendance(held=Held(row.held), source=row.source, at=row.at)
+    for identity, known in records.every(conn):
+        if identity not in told:
+            yield identity, known

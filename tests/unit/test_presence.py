@@ -103,6 +103,7 @@ def test_missed_by_me_needs_my_account_to_be_known() -> None:
         ((call(there(ME_IN, (0, 8)), there(JO_IN, (12, 14))),), "they came, but not at the same time"),
         ((call(there(ME_IN, (0, 8)), there(JO_IN, (12, 25))),), "it is not clear who was there when"),
         ((call(there(ME_IN), there(JO_IN, (-5, -1))),), "somebody was there only before or after"),
+        ((call(there(ME_IN), JO_IN),), "somebody was there only before or after"),
         ((call(),), "it is not clear who was there when"),
     ],
 )
