@@ -18,6 +18,7 @@ QUESTIONS = (
     "clashes",
     "first_sync",
     "idle_poll",
+    "google",
     "few_changes",
     "memory",
 )

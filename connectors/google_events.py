@@ -16,7 +16,19 @@ from zoneinfo import ZoneInfo
 from connectors.ical import DateList, Details, Event, Parsed
 from connectors.ical_times import Moment, key_of
 from connectors.ical_zones import UTC_ZONE, Zone, known_zone
-from rules.model import Address, Attendee, CuType, PartStat, Role, Status, Timing
+from connectors.recurrence import Copy
+from rules.model import (
+    Address,
+    Attendee,
+    CuType,
+    Interval,
+    Occurrence,
+    OccurrenceKey,
+    PartStat,
+    Role,
+    Status,
+    Timing,
+)
 
 Json = dict[str, Any]
 
@@ -71,6 +83,36 @@ def parsed(master: Json | None, changed: Iterable[Json], zone: str, home_zone: s
         few = list(dict.fromkeys(reader.broken))[:3]
         broken = f"This event is not wholly readable: {'; '.join(few)}."
     return Parsed(uid=uid, events=tuple(events), broken=broken)
+
+
+def plain(event: Json, zone: str, copy: Copy, window: Interval) -> tuple[Occurrence, ...] | None:
+    """What :func:`parsed` and the expansion make of a single event, at once, since most are.
+
+    None for what is not plainly a single event between two instants in known zones.
+    """
+    try:
+        start, end = datetime.fromisoformat(event["start"]["dateTime"]), event["end"]["dateTime"]
+        end = datetime.fromisoformat(end)
+        uid = event["iCalUID"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    zones = [_zone(event[name].get("timeZone") or zone) for name in ("start", "end")]
+    if start.tzinfo is None or end.tzinfo is None or end < start or not uid or None in zones:
+        return None
+    if (start >= window.end or end <= window.start) and not start == end == window.start:
+        return ()
+    first, last = (found for found in zones if found is not None)
+    return (
+        Occurrence(
+            key=OccurrenceKey(calendar=copy.calendar, uid=str(uid)),
+            start=start.astimezone(first.tz),
+            end=end.astimezone(last.tz),
+            tzid=first.tzid,
+            href=copy.href,
+            etag=copy.etag,
+            **_details(event),
+        ),
+    )
 
 
 def is_cancelled(event: Json) -> bool:
@@ -282,7 +324,19 @@ def _details(event: Json, *, declined: bool = False) -> Details:
         private=get("visibility") in {"private", "confidential"},
         organizer=address or None,
         organizer_name=organizer.get("displayName") or "",
-        attendees=tuple([_attendee(one, declined=declined) for one in guests if one.get("email")]),
+        attendees=tuple(
+            [
+                _attendee(
+                    _address(one),
+                    one.get("displayName") or "",
+                    "declined" if declined and one.get("self") else one.get("responseStatus", ""),
+                    optional=bool(one.get("optional")),
+                    room=bool(one.get("resource")),
+                )
+                for one in guests
+                if one.get("email")
+            ]
+        ),
         sequence=get("sequence") or 0,
         created=_stamp(get("created")),
         modified=_stamp(get("updated")),
@@ -293,18 +347,20 @@ def _details(event: Json, *, declined: bool = False) -> Details:
         details["away"] = True
     if hidden:
         details["guests_hidden"] = True
+    if code := _meet_code(event):
+        details["conference"] = code
     return details
 
 
-def _attendee(one: Json, *, declined: bool) -> Attendee:
-    address = _address(one)
-    partstat = _PARTSTAT.get(one.get("responseStatus", ""), PartStat.NEEDS_ACTION)
+@lru_cache(maxsize=4096)
+def _attendee(address: Address, name: str, answer: str, *, optional: bool, room: bool) -> Attendee:
+    """One guest; the same people come again and again."""
     return Attendee(
         address=address,
-        name=one.get("displayName") or "",
-        partstat=PartStat.DECLINED if declined and one.get("self") else partstat,
-        role=Role.OPTIONAL if one.get("optional") else Role.REQUIRED,
-        cutype=CuType.RESOURCE if one.get("resource") or address.endswith(_ROOM) else CuType.INDIVIDUAL,
+        name=name,
+        partstat=_PARTSTAT.get(answer, PartStat.NEEDS_ACTION),
+        role=Role.OPTIONAL if optional else Role.REQUIRED,
+        cutype=CuType.RESOURCE if room or address.endswith(_ROOM) else CuType.INDIVIDUAL,
     )
 
 
@@ -331,4 +387,5 @@ __all__ = [
     "is_mine",
     "labels",
     "parsed",
+    "plain",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Resource
-from connectors.google_events import Json, ends, parsed
+from connectors.google_events import Json, ends, parsed, plain
 from connectors.recurrence import Copy, expand
 from rules.model import CalendarRef, Interval
 
@@ -67,10 +67,15 @@ class Shelf:
         etag = whole.etag
         uid, occurrences, broken = href, (), ""
         try:
-            found = parsed(whole.event, whole.changed.values(), self.zone, self.home_zone)
             copy = Copy(calendar=self.calendar, href=href, etag=etag, home_zone=self.home_zone)
-            occurrences, trouble = expand(found, copy, window)
-            uid, broken = found.uid, " ".join(part for part in (found.broken, trouble) if part)
+            event = whole.event
+            at_once = plain(event, self.zone, copy, window) if event and not event.get("recurrence") else None
+            if event is not None and at_once is not None:
+                uid, occurrences = event["iCalUID"], at_once
+            else:
+                found = parsed(event, whole.changed.values(), self.zone, self.home_zone)
+                occurrences, trouble = expand(found, copy, window)
+                uid, broken = found.uid, " ".join(part for part in (found.broken, trouble) if part)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError):
             broken = "Google's description of this event makes no sense, so it was left out."
         return Resource(
