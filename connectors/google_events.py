@@ -7,6 +7,7 @@ their guests, so that nobody is ever asked about them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -56,6 +57,7 @@ _PARTSTAT = {
 }
 _STATUS = {"tentative": Status.TENTATIVE, "cancelled": Status.CANCELLED}
 _NONE = timedelta(0)
+_MEET = re.compile(r"https://meet\.google\.com/([a-z0-9-]+)", re.IGNORECASE)
 
 
 def parsed(master: Json | None, changed: Iterable[Json], zone: str, home_zone: str) -> Parsed:
@@ -350,6 +352,16 @@ def _details(event: Json, *, declined: bool = False) -> Details:
     if code := _meet_code(event):
         details["conference"] = code
     return details
+
+
+def _meet_code(event: Json) -> str:
+    """The code of its Google Meet; empty for no call, and for one elsewhere."""
+    conference = event.get("conferenceData") or {}
+    kind = ((conference.get("conferenceSolution") or {}).get("key") or {}).get("type")
+    if conference.get("conferenceId") and kind in {None, "hangoutsMeet"}:
+        return str(conference["conferenceId"])
+    found = _MEET.match(event.get("hangoutLink") or "")
+    return found[1] if found else ""
 
 
 @lru_cache(maxsize=4096)
