@@ -300,7 +300,7 @@ def read_cursor(cursor: str) -> str:
     """The sync token of a cursor; empty for none, and for one of another version's question."""
     try:
         question, token = json.loads(cursor or "[]")
-    except ValueError:
+    except (ValueError, TypeError):
         return ""
     return str(token) if question == _QUESTION else ""
 

@@ -33,6 +33,9 @@ class StaticToken:
         """The token."""
         return self._token
 
+    def forget(self, token: str) -> None:
+        """There is no other."""
+
 
 def event_id(name: str) -> str:
     """The id in Google of what the suite calls ``a.ics``."""
