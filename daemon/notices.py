@@ -74,6 +74,24 @@ def tell_of_failures(
         )
 
 
+def tell_of_refusal(conn: Connection, account: str, why: str, owner: Owner, now: datetime) -> None:
+    """Queue the news that records of calls may not be read; once for an account."""
+    _tell(
+        conn,
+        owner,
+        now,
+        kind="attendance",
+        about=account,
+        subject=f"I cannot see who came to the calls of {account}",
+        body=(
+            f"The records of your calls in {account} may not be read:\n\n    {clean(why, 500)}\n\n"
+            "Whether such a meeting took place is unknown to me, and nobody is called missing because of it. "
+            "Your marks in the calendar and `rebookd mark` count as before. If it is to stay so, write "
+            "`attendance: false` beside the account's sign-in. I say this once."
+        ),
+    )
+
+
 def _unseen(report: PollReport, since: datetime, owner: Owner, now: datetime) -> str:
     troubles = "\n".join(
         f"    {clean(trouble.calendar) + ': ' if trouble.calendar else ''}{clean(trouble.message, 500)}"
