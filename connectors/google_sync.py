@@ -45,7 +45,7 @@ class EventLists:
 
     @property
     def events(self) -> Any:
-        """The library's collection of events; building it takes a tenth of a second."""
+        """The library's collection of events, built once: that takes some milliseconds."""
         if self._events is None:
             self._events = self._client.calendar.events()
         return self._events
