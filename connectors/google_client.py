@@ -7,6 +7,7 @@ the wire is ours: one deadline, one size limit, pinned hosts, and errors named b
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -17,9 +18,18 @@ from googleapiclient.discovery_cache import get_static_doc
 from googleapiclient.errors import Error
 from googleapiclient.http import HttpRequest
 
-from connectors.base import ConnectorError, NeedsLogin, NotSupported, Rejected, Retryable
+from connectors.base import (
+    ConnectorError,
+    NeedsLogin,
+    NotSupported,
+    Rejected,
+    Retryable,
+    Uncertain,
+    Unreachable,
+)
 from connectors.google_budget import Budget
 from connectors.http import READS, GuardedSession, Limits, raise_for, retry_after
+from connectors.last_piece import LastPiece
 
 PAUSE = 10.0
 """Seconds without requests after Google asked to slow down without saying for how long."""
@@ -42,6 +52,10 @@ class Tokens(Protocol):
         """A token that is valid now. Raises NeedsLogin, and Retryable where it cannot be renewed yet."""
         ...
 
+    def forget(self, token: str) -> None:
+        """Give this token out no more: Google did not take it."""
+        ...
+
 
 class Refused(Rejected):
     """Google said no to one request: the HTTP status, and Google's own words for the reason."""
@@ -54,6 +68,10 @@ class Refused(Rejected):
 
 class MissingScope(NeedsLogin):
     """The sign-in does not cover what was asked for."""
+
+
+class SignedOut(NeedsLogin):
+    """Google did not take the access token."""
 
 
 class GoogleClient:
@@ -108,6 +126,22 @@ class GoogleClient:
             raise _not_whole()
         return answer
 
+    def hand_over(self, request: HttpRequest, committing: Callable[[], None]) -> dict[str, Any]:
+        """The answer to a request that must not be made twice.
+
+        Calls ``committing`` once, just before the body leaves; an error it raises stops the request there
+        and comes back unchanged. Raises Uncertain when nobody knows whether it was done; every other
+        error means that it was not.
+        """
+        answer = self._http.hand_over(request.uri, request.body or "", request.headers, committing)
+        try:
+            found = json.loads(answer.content)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise Uncertain("Google's answer is not whole; it may have been done or not.")
+        return found
+
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
@@ -152,13 +186,51 @@ class _Http:
     ) -> tuple[_Answer, bytes]:
         """One answer of status 2xx. Raises ConnectorError."""
         self._budget.take(write=_writes(method, uri))
-        sent = {**(headers or {}), "Authorization": f"Bearer {self._tokens.access_token()}"}
-        # Google compresses only for programs that say so here, too.
-        sent["user-agent"] = "rebookd (gzip)"
-        response = self._session.request(method, uri, data=body, headers=sent)
+        token = self._tokens.access_token()
+        try:
+            response = self._session.request(method, uri, data=body, headers=_signed(headers, token))
+        except SignedOut:
+            # A token may end before its time; another one may do.
+            self._tokens.forget(token)
+            again = self._tokens.access_token()
+            if again == token:
+                raise
+            self._budget.take(write=_writes(method, uri))
+            response = self._session.request(method, uri, data=body, headers=_signed(headers, again))
         answer = _Answer({name.lower(): value for name, value in response.headers.items()})
         answer.status = response.status_code
         return answer, response.content
+
+    def hand_over(
+        self, uri: str, body: str, headers: dict[str, str], committing: Callable[[], None]
+    ) -> requests.Response:
+        """One answer of status 2xx to one POST, made once. Raises ConnectorError."""
+        self._budget.take(write=True)
+        token = self._tokens.access_token()
+        last = LastPiece(body.encode(), committing)
+        try:
+            response = self._session.post(uri, last, _signed(headers, token))
+        except ConnectorError as error:
+            if last.error is not None:
+                raise last.error from None
+            if not last.begun:
+                raise Unreachable(str(error)) from error
+            raise Uncertain(f"It may have been done or not: {error}") from error
+        if last.error is not None:
+            raise last.error
+        if response.status_code >= 500:
+            said = f"Google had a problem of its own (HTTP {response.status_code})"
+            raise Uncertain(f"{said}; it may have been done or not.")
+        try:
+            self._judge(response)
+        except SignedOut:
+            self._tokens.forget(token)
+            raise
+        except ConnectorError as error:
+            if response.status_code < 300:
+                raise Uncertain(f"It may have been done or not: {error}") from error
+            raise
+        return response
 
     def close(self) -> None:
         self._session.close()
@@ -179,7 +251,7 @@ class _Http:
         wait = retry_after(response.headers)
         sign_in = f"run: rebookd auth {self._account}".rstrip()
         if status == 401:
-            raise NeedsLogin(f"Google no longer accepts the sign-in; {sign_in}")
+            raise SignedOut(f"Google no longer accepts the sign-in; {sign_in}")
         if status == 429 or (status == 403 and reasons & _TOO_FAST):
             self._budget.pause(PAUSE if wait is None else wait)
             raise Retryable(f"Google asks us to slow down (HTTP {status}).", wait)
@@ -196,6 +268,11 @@ class _Http:
             )
         said = f" {message}" if message else ""
         raise Refused(f"Google refused this (HTTP {status}).{said}", status, reasons)
+
+
+def _signed(headers: dict[str, str] | None, token: str) -> dict[str, str]:
+    # Google compresses only for programs that say so in their name, too.
+    return {**(headers or {}), "Authorization": f"Bearer {token}", "user-agent": "rebookd (gzip)"}
 
 
 def _writes(method: str, url: str) -> bool:

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import io
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ import requests
 
 from connectors.base import ConnectorError, NeedsLogin, Receipt, Rejected, Retryable, Uncertain, Unreachable
 from connectors.http import GuardedSession, Limits, retry_after
+from connectors.last_piece import LastPiece
 
 LIMITS = Limits(seconds=30.0, body_bytes=1024 * 1024)
 """What one POST may cost; a webhook's answer is short."""
@@ -58,7 +58,7 @@ class Webhook:
         there is no usable secret.
         """
         headers = signed(body, key, sent_at, self._secret())
-        last = _LastPiece(body, committing)
+        last = LastPiece(body, committing)
         try:
             response = self._session.post(self._url, last, headers)
         except ConnectorError as error:
@@ -119,28 +119,6 @@ def _key(secret: str) -> bytes:
         raise NeedsLogin(
             f"The secret of the webhook begins with {_PREFIX} but is not base64 after it."
         ) from error
-
-
-class _LastPiece(io.BytesIO):
-    """A body that says when it is first read for sending: the headers have left by then."""
-
-    def __init__(self, body: bytes, committing: Callable[[], None]) -> None:
-        super().__init__(body)
-        self._committing = committing
-        self.begun = False
-        self.error: BaseException | None = None
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes."""
-        if not self.begun:
-            try:
-                self._committing()
-            except BaseException as error:
-                # What lies between here and the sender takes some kinds of error for its own.
-                self.error = error
-                raise
-            self.begun = True
-        return super().read(size)
 
 
 __all__ = ["Webhook", "signed"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -115,29 +117,43 @@ def _reach(settings: Settings, *, quiet: bool) -> list[tuple[str, ConnectorError
         if not quiet:
             click.echo(line, err=line.startswith("✗"))
 
-    for name in settings.accounts:
+    def reach(name: str, tell: Callable[[], str]) -> None:
         try:
-            found = _calendars_of(settings, name)
+            say(f"✓ {name}: {tell()}")
         except ConnectorError as error:
             failures.append((name, error))
             say(f"✗ {name}: {error}")
-        else:
-            say(f"✓ {name}: {', '.join(info.name for info in found) or 'no calendars'}")
+
+    for name in settings.accounts:
+        reach(name, partial(_account_answers, settings, name))
+    for name, server, fine in _mail_servers(settings):
+        reach(name, partial(_server_answers, server, fine))
+    return failures
+
+
+def _account_answers(settings: Settings, name: str) -> str:
+    """Its calendars, and what its sign-in does not allow. Raises ConnectorError."""
+    found = ", ".join(info.name for info in _calendars_of(settings, name)) or "no calendars"
+    without = [f"it may not {purpose}" for purpose in wiring.lacks(settings, name)]
+    return "; ".join([found, *without])
+
+
+def _mail_servers(settings: Settings) -> list[tuple[str, Mailer | Drafts, str]]:
+    """How mail leaves and where drafts lie, each with its name and what is to be said if it answers."""
     mail = settings.config.mail
-    takes = f"{mail.smtp.host} takes mail from {mail.sender.address}"
-    tries: list[tuple[str, Mailer | Drafts, str]] = [("mail", wiring.mailer(settings), takes)]
+    mailbox = mail.smtp.host if mail.smtp else f"the mailbox of {mail.account}"
+    found: list[tuple[str, Mailer | Drafts, str]] = [
+        ("mail", wiring.mailer(settings), f"{mailbox} takes mail from {mail.sender.address}")
+    ]
     drafts = wiring.drafts(settings)
     if drafts is not None and mail.imap is not None:
-        tries.append(("mail.imap", drafts, f"{mail.imap.host} takes drafts of {mail.imap.username}"))
-    for name, server, fine in tries:
-        try:
-            server.check()
-        except ConnectorError as error:
-            failures.append((name, error))
-            say(f"✗ {name}: {error}")
-        else:
-            say(f"✓ {name}: {fine}")
-    return failures
+        found.append(("mail.imap", drafts, f"{mail.imap.host} takes drafts of {mail.imap.username}"))
+    return found
+
+
+def _server_answers(server: Mailer | Drafts, fine: str) -> str:
+    server.check()
+    return fine
 
 
 def _calendars_of(settings: Settings, name: str) -> list[CalendarInfo]:

@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+    model_validator,
+)
 
+from daemon.config.google import Google
 from daemon.config.holiday_calendar import HolidayCode
+from daemon.config.secret import Secret
 from daemon.config.servers import CalDav, Imap, Smtp, WebhookConfig
-from rules.faults import Faults, Strict, fault, shown
+from rules.faults import Faults, Strict, fault, not_one_of, shown
 from rules.fields import (
     MailAddress,
     Name,
@@ -58,6 +68,11 @@ class Me(Strict):
     """The language of mails to me, and to others unless their account says otherwise."""
 
 
+def _one_of(*keys: str) -> dict[str, JsonValue]:
+    """For the JSON Schema: exactly one of these keys is there."""
+    return {"oneOf": [{"required": [key]} for key in keys]}
+
+
 def _interval(value: Span) -> Span:
     if value.business_days or not timedelta(seconds=1) <= value.delta <= timedelta(days=1):
         raise fault("must be between 1s and 1 day", "write it like 5m")
@@ -67,10 +82,13 @@ def _interval(value: Span) -> Span:
 class AccountConfig(Strict):
     """One account: exactly one kind of calendar, and what is to be known of it."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"google", "outlook"})
+    model_config = ConfigDict(json_schema_extra=_one_of("caldav", "google"))
+    later: ClassVar[frozenset[str]] = frozenset({"outlook"})
 
-    caldav: CalDav
+    caldav: CalDav | None = None
     """A CalDAV server."""
+    google: Google | None = None
+    """A Google account."""
     calendars: Annotated[tuple[Words, ...], OneOrMany()] | None = Field(None, examples=[["Client calls"]])
     """Names or addresses of the calendars to look at; without it, all I can read."""
     poll_every: Annotated[Span, AfterValidator(_interval)] = Field(span("5m"), examples=["5m", "1h"])
@@ -85,6 +103,14 @@ class AccountConfig(Strict):
     """untrusted: answers in this calendar are not to be believed, since they never arrive there."""
     mode: Mode = Mode.AUTO
     """How far rules may go by themselves for this account, whatever they say."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        if self.caldav and self.google:
+            raise fault("an account is of one kind: caldav or google", "take one out", "google", at="key")
+        if not self.caldav and not self.google:
+            raise fault("an account needs its calendars' server", "add caldav: or google:")
+        return self
 
     def seen(self, name: str) -> SeenAccount:
         """The account as a decision sees it before its first poll."""
@@ -126,14 +152,27 @@ class Mailbox(Text):
 class Mail(Strict):
     """How mail leaves."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"account"})
+    model_config = ConfigDict(json_schema_extra=_one_of("smtp", "account"))
 
     sender: Mailbox = Field(alias="from", examples=["Dana Reyes <dana@va.example>"])
     """Whom mails are from."""
-    smtp: Smtp
+    smtp: Smtp | None = None
     """The server that takes them."""
+    account: Name | None = Field(None, examples=["acme"])
+    """The Google account whose own mailbox sends them and holds drafts, instead of a server."""
     imap: Imap | None = None
     """My mailbox, where the drafts of rules with mode: draft are put."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        if self.smtp and self.account:
+            raise fault("mail leaves one way: smtp or account", "take one out", "account", at="key")
+        if not self.smtp and not self.account:
+            raise fault("mail needs a way to leave", "add smtp: {host: …}, or account: with a Google account")
+        if self.imap and self.account:
+            hint = "take it out; drafts lie in the account's own mailbox"
+            raise fault("imap goes with smtp, not with account", hint, "imap", at="key")
+        return self
 
 
 class MarksConfig(Strict):
@@ -176,6 +215,9 @@ class Config(Strict):
         "state.db", examples=["state.db", "/var/lib/rebookd/state.db"]
     )
     """The file that remembers what was seen and sent, relative to this one."""
+    key: Secret | None = Field(None, examples=[{"credential": "rebookd-key"}])
+    """Where the key lies that sign-ins are encrypted with; without it, the credential rebookd-key, or a file
+    beside the state that the first sign-in makes."""
     accounts: Annotated[dict[Name, AccountConfig], BeforeValidator(_some_accounts)] = Field(
         json_schema_extra={"additionalProperties": False, "minProperties": 1}
     )
@@ -190,3 +232,14 @@ class Config(Strict):
     """How I mark meetings in my calendar."""
     digest: Digest | None = Field(None, examples=[{"at": "08:00", "on": "weekdays"}])
     """When to tell me how things stand; it may stand in a rules file instead."""
+
+    @model_validator(mode="after")
+    def _sense(self) -> Self:
+        name = self.mail.account
+        mailboxes = [each for each, account in self.accounts.items() if account.google]
+        if name and name not in self.accounts:
+            raise Faults([not_one_of(name, self.accounts).under("mail", "account")])
+        if name and name not in mailboxes:
+            wrong = f"{name} is no Google account, so it has no mailbox here"
+            raise fault(wrong, "use smtp:, or name a Google account", "mail", "account")
+        return self

@@ -52,6 +52,10 @@ def _url(value: object) -> str:
     return value
 
 
+ServerUrl = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "minLength": 1})]
+"""The address of a server, or its host name alone."""
+
+
 class CalDav(Strict):
     """A CalDAV server and who I am there."""
 

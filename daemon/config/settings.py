@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Settings:
     base: Path
     files: tuple[Path, ...]
     accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What several threads must have in common for one account, made once: see ``google_access.py``."""
 
     @property
     def state(self) -> Path:
@@ -48,15 +50,21 @@ class Settings:
 
     def cautions(self) -> list[str]:
         """Sentences about what works but should not stay so."""
-        secrets = [
-            secret
-            for account in self.accounts.values()
-            for secret in (account.caldav.password, account.caldav.token)
-        ]
+        found = [text for secret in self._secrets() if secret and (text := secret.caution(self.base))]
+        return list(dict.fromkeys(found))
+
+    def _secrets(self) -> Iterator[Secret | None]:
+        for account in self.accounts.values():
+            if account.caldav:
+                yield from (account.caldav.password, account.caldav.token)
+            if account.google:
+                yield from (account.google.client_secret, account.google.service_account)
         mail = self.config.mail
-        secrets += [mail.smtp.password, mail.smtp.token, mail.imap.password if mail.imap else None]
-        secrets += [webhook.secret for webhook in self.config.webhooks.values()]
-        return [text for secret in secrets if secret and (text := secret.caution(self.base))]
+        if mail.smtp:
+            yield from (mail.smtp.password, mail.smtp.token)
+        yield mail.imap.password if mail.imap else None
+        yield from (webhook.secret for webhook in self.config.webhooks.values())
+        yield self.config.key
 
 
 def find_config(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:

@@ -72,7 +72,7 @@ accounts:
     caldav: {url: dav.example.net, username: dana, password: hunter2}
     poll_every: 5
   acme:
-    google: {subject: x}
+    outlook: {tenant: x}
 mail:
   from: Dana
   smtp: {host: mail.example.net, port: 99999, security: none, username: dana, password: {envv: X}}
@@ -102,7 +102,7 @@ rules:
         "config.yaml:7:13: error: 'NOO' is not a country",
         "config.yaml:10:62: error: a secret is never written in this file",
         "config.yaml:11:17: error: write a unit, such as 48h",
-        "config.yaml:13:5: error: `google` is not in this version",
+        "config.yaml:13:5: error: `outlook` is not in this version",
         "config.yaml:15:9: error: 'Dana' is not a mail address",
         "config.yaml:16:40: error: must be at most 65535",
         "config.yaml:16:90: error: 'envv' is not one of env, file, credential, command",

@@ -158,6 +158,14 @@ def profile(call: Call) -> dict[str, Any]:
     }
 
 
+@serves("gmail.users.settings.sendAs.list")
+def list_send_as(call: Call) -> dict[str, Any]:
+    """The addresses the user may send as."""
+    own = {"sendAsEmail": call.user.email, "isPrimary": True, "isDefault": True}
+    others = [{"sendAsEmail": each, "verificationStatus": "accepted"} for each in sorted(_box(call).aliases)]
+    return {"sendAs": [own, *others]}
+
+
 @serves("gmail.users.messages.send")
 def send(call: Call) -> dict[str, Any]:
     """A message leaves."""
