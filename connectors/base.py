@@ -21,9 +21,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from rules.model import CalendarRef, Call, Interval, Occurrence, OccurrenceKey
+from rules.model import Address, CalendarRef, Call, Interval, Occurrence, OccurrenceKey
 
 
 class ConnectorError(Exception):
@@ -201,6 +201,17 @@ class CalendarConnector(Protocol):
         ...
 
 
+@runtime_checkable
+class FreeBusy(Protocol):
+    """A calendar connector that can also see when other people are busy."""
+
+    def free_busy(
+        self, addresses: Sequence[Address], window: Interval
+    ) -> dict[Address, list[Interval] | None]:
+        """When each of them is busy in the window; None where that cannot be seen. Raises ConnectorError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """How a server took one message: the addresses it refused, each with the server's own words."""
@@ -230,6 +241,18 @@ class Mailer(Protocol):
 
     def check(self) -> None:
         """Reach the server and sign in, sending nothing."""
+        ...
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """A mailer that can look into the sent mail."""
+
+    def find(self, message_id: str) -> bool | None:
+        """Whether a message is there, by its Message-ID with angle brackets; None where nobody can know.
+
+        False is no proof that it was not sent. Raises ConnectorError.
+        """
         ...
 
 
@@ -298,6 +321,8 @@ __all__ = [
     "CursorExpired",
     "DraftState",
     "Drafts",
+    "Finder",
+    "FreeBusy",
     "Known",
     "LimitExceeded",
     "Mailer",

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from connectors.base import Resource
 from connectors.google_events import Json, ends, parsed, plain
 from connectors.recurrence import Copy, expand
-from rules.model import CalendarRef, Interval
+from rules.model import CalendarRef, Interval, Occurrence
 
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
@@ -65,7 +65,8 @@ class Shelf:
     def resource(self, href: str, whole: Whole, window: Interval, raw: str = "") -> Resource:
         """The resource, expanded in the window. Never raises: what cannot be read is told in it."""
         etag = whole.etag
-        uid, occurrences, broken = href, (), ""
+        uid, broken = href, ""
+        occurrences: tuple[Occurrence, ...] = ()
         try:
             copy = Copy(calendar=self.calendar, href=href, etag=etag, home_zone=self.home_zone)
             event = whole.event

@@ -40,12 +40,7 @@ def offers(
     ``away`` it counts from the end of the absence, after ``ending`` from the day after the meeting.
     ``promised`` are times offered to others of which the store knows nothing.
     """
-    base = occurrence.start_utc
-    if detector == Away.word:
-        base = _back(conn, occurrence, owner)
-    elif detector == Ending.word:
-        base = _day_of(occurrence.end_utc, owner, later=1)
-    span = window(base, step, owner, now)
+    span = reach(conn, occurrence, step, owner, now=now, detector=detector)
     length = max(occurrence.end_utc - occurrence.start_utc, ROUND)
     like = occurrence.start.astimezone(zone(owner.zone)).time()
     return free_slots(
@@ -57,6 +52,18 @@ def offers(
         like=like,
         recipient_zone=recipient_zone,
     )
+
+
+def reach(
+    conn: Connection, occurrence: Occurrence, step: Step, owner: Owner, *, now: datetime, detector: str = ""
+) -> Interval:
+    """Where the times that :func:`offers` may offer lie."""
+    base = occurrence.start_utc
+    if detector == Away.word:
+        base = _back(conn, occurrence, owner)
+    elif detector == Ending.word:
+        base = _day_of(occurrence.end_utc, owner, later=1)
+    return window(base, step, owner, now)
 
 
 def window(start: datetime, step: Step, owner: Owner, now: datetime) -> Interval:

@@ -13,23 +13,30 @@ from sqlalchemy import Connection
 from connectors.base import Rejected
 from daemon.clock import Clock
 from daemon.config.settings import Settings
+from daemon.mail.colleagues import Colleagues
 from daemon.mail.compose import TemplateError, UnsafeMail, compose, compose_notice
 from daemon.mail.invitation import calendar_part
 from daemon.mail.letter import FOR_OWNER, Letter
 from daemon.mail.message import Mail
-from daemon.mail.offers import offers
+from daemon.mail.offers import offers, reach
 from daemon.store import agenda, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.model import Account, Address, Intent, Interval, Occurrence
-from rules.people import organized_by_me
+from rules.people import organized_by_me, required_people
 from rules.policy import Do
 
 
 class Scribe:
-    """Writes the mail for a delivery, or for an intent that is only being shown."""
+    """Writes the mail for a delivery, or for an intent that is only being shown.
 
-    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+    With ``colleagues`` no time is offered at which the others are known to be busy.
+    """
+
+    def __init__(
+        self, store: Store, settings: Settings, clock: Clock, colleagues: Colleagues | None = None
+    ) -> None:
+        self._colleagues = colleagues
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -63,17 +70,34 @@ class Scribe:
         """
         if len({self._wall(one) for one in (intent, *companions)}) > 1:
             raise Rejected("messages of different clients would share a mail, so it was not made")
+        busy = [self._busy(one, now) for one in (intent, *companions)]
         with self._store.read() as conn:
-            letter = self._letter(conn, intent, now, promised)
+            letter = self._letter(conn, intent, now, [*promised, *busy[0]])
             others: list[Letter] = []
             taken = [*promised, *letter.slots]
-            for one in companions:
-                others.append(self._letter(conn, one, now, taken, zone=letter.zone))
+            for one, theirs in zip(companions, busy[1:], strict=True):
+                others.append(self._letter(conn, one, now, [*taken, *theirs], zone=letter.zone))
                 taken += others[-1].slots
         try:
             return compose(replace(letter, companions=tuple(others)), templates_dir(self._settings))
         except (TemplateError, UnsafeMail) as error:
             raise Rejected(str(error)) from error
+
+    def _busy(self, intent: Intent, now: datetime) -> list[Interval]:
+        """When the others of the meeting are busy where new times may lie; asked of their calendar server."""
+        step = self._steps.get((intent.rule, intent.step))
+        if self._colleagues is None or intent.do != Do.RESCHEDULE or step is None:
+            return []
+        owner = self._settings.owner
+        with self._store.read() as conn:
+            occurrence = agenda.meeting(conn, intent.key, intent.people)
+            if occurrence is None:
+                return []
+            span = reach(conn, occurrence, step, owner, now=now, detector=intent.detector)
+        people = [one.address for one in required_people(occurrence, owner)]
+        if span.end <= span.start:
+            return []
+        return self._colleagues.busy(intent.key.calendar.account, people, span)
 
     def _letter(
         self,
