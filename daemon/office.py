@@ -87,9 +87,10 @@ class Office:
     @cached_property
     def scribe(self) -> Scribe:
         """Who writes the mails; made for the first of them."""
+        from daemon.mail.colleagues import Colleagues  # noqa: PLC0415 - with the scribe
         from daemon.mail.scribe import Scribe  # noqa: PLC0415 - templates and zone names: memory few days need
 
-        return Scribe(self.store, self.settings, self.clock)
+        return Scribe(self.store, self.settings, self.clock, Colleagues(self._connect_to_send))
 
     def start(self) -> None:
         """Take up what an earlier run left: broken-off deliveries, and rules that changed since."""
