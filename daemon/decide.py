@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from daemon.attendance import within
 from daemon.config.settings import Settings
 from daemon.standing import in_force
-from daemon.store import agenda, attendance, calendars, contacts, deliveries
+from daemon.store import agenda, attendance, calendars, contacts, deliveries, records
 from daemon.store.engine import Store
 from daemon.surroundings import Gatherer
 from rules.delivery import State
@@ -146,6 +147,7 @@ class Decider:
                 account,
                 seen_at=rows[name].seen_at if name in rows else None,
                 first_seen_at=rows[name].first_seen_at if name in rows else None,
+                records_within=within(self._settings, name),
             )
             for name, account in self._settings.seen_accounts().items()
         }
@@ -158,6 +160,7 @@ class Decider:
             subjects=subjects,
             context=context,
             attendance=attendance.marks(conn, identities),
+            records=records.of(conn, identities),
             done=deliveries.done(conn, identities),
             calendars={
                 row.ref: CalendarSeen(name=row.name, seen_at=row.seen_at, first_seen_at=row.first_seen_at)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from connectors.base import CalendarConnector, Drafts, Mailer
+from connectors.base import AttendanceSource, CalendarConnector, Drafts, Mailer
 from daemon import notices, wiring
+from daemon.attendance import AttendanceReader, is_asked
 from daemon.carriers import MarkCarrier, Poster, WebhookCarrier
 from daemon.clock import Clock
 from daemon.config.settings import Settings
@@ -25,6 +26,7 @@ from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
 from rules.policy import Do
+from rules.presence import Terms
 
 if TYPE_CHECKING:
     from daemon.mail.scribe import Scribe
@@ -46,7 +48,8 @@ class Round:
 class Office:
     """Everything one configuration needs to poll, decide and send.
 
-    ``connect``, ``mailer``, ``drafts`` and ``webhook`` stand in for the configured ones, for tests.
+    ``connect``, ``mailer``, ``drafts``, ``webhook`` and ``attendance`` stand in for the configured ones, for
+    tests.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Office:
         mailer: Mailer | None = None,
         drafts: Drafts | None = None,
         webhook: Callable[[Settings, str], Poster] = wiring.webhook,
+        attendance: Callable[[Settings, str], AttendanceSource] = wiring.attendance,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -67,6 +71,18 @@ class Office:
         self.stopping = threading.Event()
         self._connect = connect
         self._connectors: dict[tuple[str, str], CalendarConnector] = {}
+        self._readers = {
+            name: AttendanceReader(
+                store,
+                name,
+                partial(attendance, settings, name),
+                clock,
+                owner=settings.owner,
+                terms=Terms(),
+            )
+            for name in settings.accounts
+            if is_asked(settings, name)
+        }
         self.carriers: dict[str, MarkCarrier | WebhookCarrier] = {
             Do.MARK: MarkCarrier(store, settings, self._connect_to_send),
             Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(webhook, settings)),
@@ -115,8 +131,14 @@ class Office:
             mine=self.settings.owner.addresses,
         )
         report = poller.poll(progress)
+        refused = None
+        reader = self._readers.get(account)
+        if reader is not None and report.ok:
+            refused = reader.read(partial(progress, f"calls of {account}") if progress else None)
         with self.store.write() as conn:
             notices.tell_of_poll(conn, report, self.settings.owner, self.clock.now())
+            if refused is not None:
+                notices.tell_of_refusal(conn, account, refused, self.settings.owner, self.clock.now())
         return report
 
     def poll_all(self, progress: Progress | None = None) -> list[PollReport]:
@@ -150,6 +172,8 @@ class Office:
         """Let go of every connection."""
         for connector in self._connectors.values():
             connector.close()
+        for reader in self._readers.values():
+            reader.close()
         self._connectors.clear()
 
     def _compose(self, delivery: Delivery, companions: Sequence[Delivery]) -> Mail:
