@@ -1,4 +1,4 @@
-"""A meeting of the story as iCalendar text, and the calendar app that writes it to the server."""
+"""A meeting of the story as iCalendar text, and the calendar app that writes it to the CalDAV server."""
 
 from __future__ import annotations
 
@@ -43,8 +43,20 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """When somebody was in a call."""
+
+    who: Person
+    joined: datetime
+    left: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting:
-    """One meeting in one client's calendar. ``answers`` has each guest's PARTSTAT (RFC 5545)."""
+    """One meeting in one client's calendar.
+
+    ``answers`` has each guest's PARTSTAT (RFC 5545); ``code`` is that of its call, if it has one.
+    """
 
     uid: str
     account: str
@@ -54,6 +66,7 @@ class Meeting:
     organizer: Person
     answers: tuple[tuple[Person, str], ...]
     created: datetime
+    code: str = ""
 
     def as_ical(self) -> str:
         """The calendar object as an app would store it."""

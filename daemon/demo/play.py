@@ -19,9 +19,10 @@ from types import FrameType
 from daemon import logs
 from daemon.clock import SetClock
 from daemon.config.settings import Settings, load
-from daemon.demo.meeting import LISBON, CalendarApp
+from daemon.demo.google import GoogleServer, google_server
+from daemon.demo.meeting import LISBON, CalendarApp, Meeting
 from daemon.demo.servers import CalendarServer, Sink, calendar_server, mail_sink
-from daemon.demo.story import AT_FIRST, CALENDARS, MOMENTS, Look, Moment
+from daemon.demo.story import AT_FIRST, CALENDARS, DANA, GOOGLE, MOMENTS, Look, Moment
 from daemon.demo.telling import Teller
 from daemon.demo.verdict import Arrival, differences
 from daemon.exits import DONE, FAILED, Failure
@@ -42,12 +43,16 @@ def play(keep: str | None) -> int:
     """
     logs.configure(verbosity=-1)
     with _stopped_politely(), _folders(keep) as folders:
-        calendars = calendar_server(folders.work / "calendars", CALENDARS)
-        with calendars as server, mail_sink(folders.mails) as sink:
-            settings = load(_write_files(folders.work, server, sink))
+        users = CALENDARS.keys() - {GOOGLE}
+        with (
+            calendar_server(folders.work / "calendars", users) as server,
+            google_server(DANA.address, CALENDARS[GOOGLE]) as google,
+            mail_sink(folders.mails) as sink,
+        ):
+            settings = load(_write_files(folders.work, server, google, sink))
             teller = Teller(LISBON)
-            teller.opening(settings, MOMENTS[0].at, server.url, sink.port)
-            day = _Day(settings, server, sink, teller)
+            teller.opening(settings, MOMENTS[0].at, server.url, google.url, sink.port)
+            day = _Day(settings, server, google, sink, teller)
             day.play()
         arrivals = day.arrivals()
         wrong = [*differences(MOMENTS, arrivals), *day.troubles]
@@ -104,16 +109,18 @@ def _stopped_politely() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _write_files(folder: Path, server: CalendarServer, sink: Sink) -> Path:
+def _write_files(folder: Path, server: CalendarServer, google: GoogleServer, sink: Sink) -> Path:
     """The owner's files; the path of the configuration."""
     ours = resources.files("daemon.demo")
-    (folder / "password").touch(mode=0o600)
-    (folder / "password").write_text(server.password, encoding="utf-8")
+    for name, secret in (("password", server.password), ("key.json", google.key)):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(secret, encoding="utf-8")
     rules = ours.joinpath("rules.yaml").read_text(encoding="utf-8")
     (folder / "rules.yaml").write_text(rules, encoding="utf-8")
     config = Template(ours.joinpath("config.yaml").read_text(encoding="utf-8"))
     path = folder / "config.yaml"
-    path.write_text(config.substitute(dav_url=server.url, smtp_port=sink.port), encoding="utf-8")
+    places = {"dav_url": server.url, "google_url": google.url, "smtp_port": sink.port}
+    path.write_text(config.substitute(places), encoding="utf-8")
     return path
 
 
@@ -123,6 +130,7 @@ class _Day:
 
     settings: Settings
     server: CalendarServer
+    google: GoogleServer
     sink: Sink
     teller: Teller
     troubles: list[str] = field(default_factory=list)
@@ -138,9 +146,10 @@ class _Day:
             lives[-1].append(moment)
         with CalendarApp(self.server) as app:
             for account, name in CALENDARS.items():
-                app.make_calendar(account, name)
+                if account != GOOGLE:
+                    app.make_calendar(account, name)
             for meeting in AT_FIRST:
-                app.save(meeting)
+                self._save(meeting, app)
             for life in lives:
                 self._live(life, app)
 
@@ -163,11 +172,21 @@ class _Day:
         if moment.restart:
             self.teller.restarted()
         for _, meeting in moment.deeds:
-            app.save(meeting)
+            self._save(meeting, app)
+        if moment.call is not None:
+            _, meeting, presences = moment.call
+            self.google.record(meeting, list(presences))
         done = office.round()
         self._tell(office, done)
         for look in moment.looks:
             self._explain(office, look)
+
+    def _save(self, meeting: Meeting, app: CalendarApp) -> None:
+        """Write a meeting into the calendar of its account."""
+        if meeting.account == GOOGLE:
+            self.google.save(meeting)
+        else:
+            app.save(meeting)
 
     def _tell(self, office: Office, done: Round) -> None:
         self.teller.polled(done.polls)

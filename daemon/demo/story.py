@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
-from daemon.demo.meeting import LISBON, Meeting, Person
+from daemon.demo.meeting import LISBON, Meeting, Person, Presence
 
 DAY = date(2026, 3, 2)
 """A Monday."""
 
 CALENDARS = {"acme": "Acme calls", "initech": "Initech calls", "umbrella": "Umbrella calls"}
 """Each account's one calendar."""
+
+GOOGLE = "initech"
+"""The account that is at Google; the others are on a CalDAV server."""
 
 DANA = Person(name="Dana Reyes", address="dana@va.example")
 JO = Person(name="Jo", address="jo@acme.example")
@@ -47,13 +50,15 @@ class Look:
 class Moment:
     """One point of the day: what people do, then one round of rebookd.
 
-    ``deeds`` are told as they are done, each with the meeting as it is afterwards. ``restart`` starts
-    rebookd again on the same state file before the round.
+    ``deeds`` are told as they are done, each with the meeting as it is afterwards. ``call`` is one that is
+    over: told in words, with its meeting and who was in it. ``restart`` starts rebookd again on the same
+    state file before the round.
     """
 
     at: datetime
     title: str
     deeds: tuple[tuple[str, Meeting], ...] = ()
+    call: tuple[str, Meeting, tuple[Presence, ...]] | None = None
     expected: tuple[Expected, ...] = ()
     looks: tuple[Look, ...] = ()
     restart: bool = False
@@ -68,6 +73,7 @@ SYNC = Meeting(
     organizer=DANA,
     answers=((BO, "ACCEPTED"),),
     created=at("10:00", -12),
+    code="bow-akes-upx",
 )
 RETRO = Meeting(
     uid="retro@initech.example",
@@ -142,11 +148,10 @@ MOMENTS = (
     Moment(
         at=at("09:40"),
         title="Bo did not come to the weekly sync",
-        deeds=(
-            (
-                "Dana's phone puts [no-show] before the title of “Weekly sync”",
-                replace(SYNC, title="[no-show] Weekly sync"),
-            ),
+        call=(
+            "Google Meet's record of “Weekly sync”: Dana was there from 08:58 to 09:14, and nobody else",
+            SYNC,
+            (Presence(who=DANA, joined=at("08:58"), left=at("09:14")),),
         ),
         looks=(Look(uid=SYNC.uid, rule="no-show"),),
     ),

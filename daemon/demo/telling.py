@@ -42,14 +42,15 @@ class Teller:
         self._zone = zone
         self._quoted = False
 
-    def opening(self, settings: Settings, day: datetime, url: str, port: int) -> None:
+    def opening(self, settings: Settings, day: datetime, dav: str, google: str, port: int) -> None:
         """Who is who, and the rules of the day."""
         self._out.print(Text("A day with rebookd", style="bold"), justify="center")
         self._out.print(
             Text(
                 f"{settings.owner.name} works for {', '.join(_clients(settings))}. It is {day:%A}, "
-                f"{day.day} {day:%B %Y}, in {self._zone.key}. The calendars are real, at {url}; "
-                f"the mail server is real, at port {port}. Only the clock is set by hand.\n"
+                f"{day.day} {day:%B %Y}, in {self._zone.key}. The CalDAV server is real, at {dav}; the mail "
+                f"server is real, at port {port}; Initech is at Google, which {google} plays. Only the clock "
+                "is set by hand.\n"
             )
         )
         table = Table.grid(padding=(0, 2))
@@ -67,6 +68,8 @@ class Teller:
         )
         for words, _ in moment.deeds:
             self._line("people", words, style="yellow")
+        if moment.call is not None:
+            self._line("call", moment.call[0], style="yellow")
 
     def polled(self, reports: Iterable[PollReport]) -> None:
         """Which accounts were read, and what was new there."""

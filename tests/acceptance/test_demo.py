@@ -82,7 +82,7 @@ def test_it_tells_what_was_read_found_sent_and_left_alone(
     out = " ".join(day[1].stdout.split())
     for words in (
         "acme, initech, umbrella: 2 changed in acme, 3 changed in initech, 1 changed in umbrella",
-        "the other side missed it, says title prefix [no-show] in initech",
+        "the other side missed it, says Google Meet",
         "it was already due when",
         "al@acme.example has yet to say yes (PARTSTAT: ACCEPTED)",
         "ranks lower (keep: this one is kept)",
