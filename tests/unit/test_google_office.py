@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from daemon.store import agenda, calendars
 from rules.model import Occurrence, PartStat, Status
 from tests.support.fake_google import faults
@@ -141,3 +143,30 @@ def test_a_failing_google_is_told_and_changes_nothing(tmp_path: Path) -> None:
             with found.world.store.read() as conn:
                 assert calendars.accounts(conn)["acme"].error
             assert [one.key for one in found.stored()] == [one.key for one in before]
+
+
+@pytest.mark.parametrize(
+    ("visible", "failing", "offered"),
+    [(True, False, "11 March"), (False, False, "9 March"), (True, True, "9 March")],
+)
+def test_no_time_is_offered_when_the_other_is_busy(
+    tmp_path: Path, *, visible: bool, failing: bool, offered: str
+) -> None:
+    """Where Google shows when Jo is busy, only her free times are offered; a failure hinders nothing."""
+    with room(tmp_path) as found:
+        jo = found.google.users[JO].primary
+        jo.busy_visible = False
+        jo.roles |= {ME: "freeBusyReader"} if visible else {}
+        jo.event("Trip", at(0), at(9 * 24))
+        if failing:
+            found.google.fail("calendar.freebusy.query", faults.error(403, "forbidden"), times=None)
+        found.mine("Review", 100)
+        found.world.round(1)
+        found.google.users[ME].primary.event("Off", at(90), at(130), eventType="outOfOffice")
+        assert found.world.round(1) == [JO]
+        [(_, mail)] = found.world.mailer.kept
+        body = mail.get_body(("plain",))
+        assert body is not None
+        first = next(line for line in body.get_content().splitlines() if line.startswith("  1. "))
+        assert f" {offered} 2026" in first
+        assert found.google.count("calendar.freebusy.query") == 1
