@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 import structlog
 
@@ -19,13 +20,19 @@ log = structlog.get_logger()
 
 
 class Ledger:
-    """Writes for one sender; ``who`` names it in its leases, ``tell`` is where the owner is told things."""
+    """Writes for one sender; ``who`` names it in its leases, ``tell`` is where the owner is told things.
 
-    def __init__(self, store: Store, clock: Clock, who: str, tell: str) -> None:
+    ``patience`` is how long the owner is not told of a doubt that may settle itself.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, who: str, tell: str, patience: timedelta = timedelta()
+    ) -> None:
         self._store = store
         self._clock = clock
         self.who = who
         self._tell = tell
+        self._patience = patience
 
     def settle(
         self,
@@ -58,7 +65,7 @@ class Ledger:
             if settled and settled[0].state is State.REFUSED:
                 tell_refused(conn, settled, why, self._tell, now)
             elif settled and settled[0].state is State.UNKNOWN:
-                tell_unknown(conn, settled, why, self._tell, now)
+                tell_unknown(conn, settled, why, self._tell, now, wait=self._patience)
         for one in settled:
             report.outcomes.append(Outcome(id=one.id, state=one.state, why=why))
             uid = one.key.uid if one.key else None

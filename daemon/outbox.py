@@ -10,14 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
-from connectors.base import Drafts, Mailer
+from connectors.base import Drafts, Finder, Mailer
 from daemon import brakes
 from daemon.carriers import MAIL, REPEATABLE, Carrier, Compose, MailCarrier
 from daemon.clock import Clock
+from daemon.doubts import PATIENCE, Doubts
 from daemon.drafting import Drafting
 from daemon.lease import has_ended, holder, is_dead
 from daemon.ledger import Ledger
@@ -70,7 +71,9 @@ class Outbox:
         self._stopping = stopping
         self._running = threading.Lock()
         self.who = who or holder(clock.now())
-        self._ledger = Ledger(store, clock, self.who, self._tell)
+        finder = mailer if isinstance(mailer, Finder) else None
+        self._ledger = Ledger(store, clock, self.who, self._tell, PATIENCE if finder else timedelta())
+        self._doubts = Doubts(store, clock, self._ledger, finder, tell=self._tell)
         self._drafting = Drafting(
             store,
             clock,
@@ -100,11 +103,13 @@ class Outbox:
         report = SendReport()
         with self._running:
             self._recover(now, report)
+            self._doubts.settle(report)
             self._drafting.run(report)
             self._lapse(now, report)
             self._sender.begin()
             with self._mailer.session():
                 self._send_all(self._let_through(now, report), report)
+                self._doubts.settle(report)
                 if not report.stopped:
                     self._send_all(self._fresh_notices(report), report)
         return report

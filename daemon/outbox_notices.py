@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from daemon.store import deliveries
 from daemon.store.deliveries import NOTICE, Delivery
+from rules.delivery import Event, ForbiddenMove
 from rules.policy import Do
 
 KEEP_TRYING = timedelta(days=2)
@@ -37,8 +38,19 @@ def tell_refused(conn: Connection, party: Sequence[Delivery], why: str, to: str,
     )
 
 
-def tell_unknown(conn: Connection, party: Sequence[Delivery], why: str, to: str, now: datetime) -> None:
-    """Queue the news that nobody knows whether what carried these left; never about a notice."""
+def tell_unknown(
+    conn: Connection,
+    party: Sequence[Delivery],
+    why: str,
+    to: str,
+    now: datetime,
+    *,
+    wait: timedelta = timedelta(),
+) -> None:
+    """Queue the news that nobody knows whether what carried these left; never about a notice.
+
+    It leaves after ``wait``, if the doubt has not settled itself by then.
+    """
     leader = party[0]
     if _is_mail(leader):
         doubt = f"I do not know whether this message reached {leader.to}:"
@@ -65,7 +77,31 @@ def tell_unknown(conn: Connection, party: Sequence[Delivery], why: str, to: str,
             f"{doubt}\n\n    {_named(leader)}\n    {name}: {leader.message_id}\n\nWhat happened:\n\n"
             f"    {why}\n\n{advice}"
         ),
+        wait=wait,
     )
+
+
+def tell_found(conn: Connection, party: Sequence[Delivery], to: str, now: datetime) -> None:
+    """The doubt about what carried these is settled: whoever was told of it is told so, nobody else."""
+    for one in party:
+        told = deliveries.notice(conn, "unknown", _about(one), to)
+        if told is None:
+            continue
+        try:
+            deliveries.move(conn, told.id, Event.SUPERSEDE, now, error="the message was found")
+        except ForbiddenMove:
+            _tell(
+                conn,
+                one,
+                "found",
+                to,
+                now,
+                subject=f"Sent after all: {_named(one)}",
+                body=(
+                    f"I was not sure whether this message reached {one.to}. It is in your sent mail, so it "
+                    f"left, and nothing is to be done:\n\n    {_named(one)}\n    Message-ID: {one.message_id}"
+                ),
+            )
 
 
 def tell_flood(conn: Connection, messages: int, most: int, to: str, now: datetime) -> None:
@@ -116,10 +152,32 @@ def _again(party: Sequence[Delivery]) -> str:
     return f"`rebookd outbox retry {' '.join(str(one.id) for one in party)}`"
 
 
+def _about(delivery: Delivery) -> str:
+    """What tells one try of a delivery from its others."""
+    return f"{delivery.id}/{delivery.attempts}"
+
+
 def _tell(
-    conn: Connection, delivery: Delivery, kind: str, to: str, now: datetime, *, subject: str, body: str
+    conn: Connection,
+    delivery: Delivery,
+    kind: str,
+    to: str,
+    now: datetime,
+    *,
+    subject: str,
+    body: str,
+    wait: timedelta = timedelta(),
 ) -> None:
     if delivery.do == NOTICE:
         return
-    about = f"{delivery.id}/{delivery.attempts}"
-    deliveries.add_notice(conn, kind, about, to, subject=subject, body=body, now=now, until=now + KEEP_TRYING)
+    deliveries.add_notice(
+        conn,
+        kind,
+        _about(delivery),
+        to,
+        subject=subject,
+        body=body,
+        now=now,
+        until=now + KEEP_TRYING,
+        wait=wait,
+    )

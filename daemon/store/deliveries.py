@@ -85,13 +85,15 @@ def add_notice(
     body: str,
     now: datetime,
     until: datetime,
+    wait: timedelta = timedelta(),
 ) -> int | None:
     """Queue a message to the owner about rebookd itself; None when this one is already queued or sent.
 
-    ``kind`` and ``subject_key`` are its fence: the same pair is told to one address only once.
+    ``kind`` and ``subject_key`` are its fence: the same pair is told to one address only once. It leaves
+    after ``wait`` at the earliest.
     """
     row = {
-        "intent_key": _SEPARATOR.join(("rebookd", kind, subject_key, to)),
+        "intent_key": _notice_key(kind, subject_key, to),
         "rule": "rebookd",
         "step": kind,
         "do": NOTICE,
@@ -110,9 +112,21 @@ def add_notice(
         "until": until,
         "reason": body,
         "subject": subject,
-        "next_try_at": now,
+        "next_try_at": now + wait,
     }
     return _insert(conn, row, now, State.PENDING, "")
+
+
+def notice(conn: Connection, kind: str, subject_key: str, to: str) -> Delivery | None:
+    """The notice of this fence, as far as it came; None where there was none."""
+    found = _select(
+        conn, deliveries.c.intent_key == _notice_key(kind, subject_key, to), order=(deliveries.c.id,)
+    )
+    return found[0] if found else None
+
+
+def _notice_key(kind: str, subject_key: str, to: str) -> str:
+    return _SEPARATOR.join(("rebookd", kind, subject_key, to))
 
 
 def done(conn: Connection, identities: Iterable[Identity]) -> dict[str, Done]:
@@ -369,6 +383,7 @@ __all__ = [
     "list_",
     "move",
     "next_try",
+    "notice",
     "overdue",
     "retry",
     "sent_since",
