@@ -84,6 +84,7 @@ class AttendanceReader:
         *,
         owner: Owner,
         terms: Terms,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._account = account
@@ -91,6 +92,7 @@ class AttendanceReader:
         self._clock = clock
         self._owner = owner
         self._terms = terms
+        self._stopping = stopping
         self._source: AttendanceSource | None = None
         self._rest_until: datetime | None = None
 
@@ -105,6 +107,8 @@ class AttendanceReader:
         refused = None
         due = self._due(now)[:AT_ONCE]
         for done, one in enumerate(due):
+            if self._stopping():
+                break
             if progress is not None:
                 progress(done, len(due))
             try:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 Connect = Callable[[Settings, str], CalendarConnector]
 
+_UNREACHED = frozenset({"sign-in needed", "no answer"})
+"""Troubles of a poll that would be those of any further request."""
+
 _RULES_NOTE = "rules fingerprint"
 
 
@@ -79,6 +82,7 @@ class Office:
                 clock,
                 owner=settings.owner,
                 terms=Terms(),
+                stopping=self.stopping.is_set,
             )
             for name in settings.accounts
             if is_asked(settings, name)
@@ -133,7 +137,7 @@ class Office:
         report = poller.poll(progress)
         refused = None
         reader = self._readers.get(account)
-        if reader is not None and report.ok:
+        if reader is not None and not any(one.kind in _UNREACHED for one in report.troubles):
             refused = reader.read(partial(progress, f"calls of {account}") if progress else None)
         with self.store.write() as conn:
             notices.tell_of_poll(conn, report, self.settings.owner, self.clock.now())
