@@ -73,15 +73,18 @@ class GoogleConnector:
         self._zones: dict[str, str] = {}
         self._infos: list[CalendarInfo] = []
         self._uses = 0
+        self._is_settled = False
         self._first_pages: dict[str, tuple[str, Page]] = {}
         self._newer: dict[str, tuple[str, str]] = {}
 
     def calendars(self) -> Sequence[CalendarInfo]:
         """The calendars the configuration chose. Raises ConnectorError, naming one that is not there."""
         self._uses += 1
-        if not self._infos or self._uses > LIST_AGAIN:
-            self._infos = self._list()
-            self._uses = 1
+        if not self._is_settled or self._uses > LIST_AGAIN:
+            found = self._list()
+            # Relied on once a second one agrees: the daemon drops a calendar that is missing twice.
+            self._is_settled = found == self._infos
+            self._infos, self._uses = found, 1
         return list(self._infos)
 
     def changed_calendars(self, cursors: dict[CalendarRef, Cursor]) -> frozenset[CalendarRef]:
@@ -125,7 +128,7 @@ class GoogleConnector:
                 if progress is not None and page.next_page:
                     progress(gatherer.found, gatherer.found)
         except Refused as error:
-            self._infos = []
+            self._is_settled = False
             if error.status in {403, 404}:
                 raise ConnectorError(f"Google does not show the calendar {calendar.id} any more.") from error
             raise
