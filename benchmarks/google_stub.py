@@ -70,7 +70,10 @@ def _event(number: int, around: datetime, choice: random.Random) -> dict[str, An
             "conferenceSolution": {"key": {"type": "hangoutsMeet"}},
         },
     }
-    return event | ({"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=30"]} if number % SERIES == 0 else {})
+    if number % SERIES:
+        return event
+    end = f";UNTIL={start + timedelta(weeks=40):%Y%m%dT%H%M%SZ}" if number // SERIES % 2 else ""
+    return event | {"recurrence": [f"RRULE:FREQ=WEEKLY{end}"]}
 
 
 class _Stub(BaseHTTPRequestHandler):
