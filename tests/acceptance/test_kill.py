@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import random
-import signal
-import subprocess
 import time
 from pathlib import Path
 
+from tests.support import prefork
 from tests.support.house import House, house
 
 KILLS = 50
-MEETINGS = 170
-
-
-def _start(place: House) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        place.command("-q", "run"),
-        env=place.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+MEETINGS = 120
 
 
 def _kill_while_sending(place: House, chance: random.Random) -> None:
     """Start the daemon and kill it a moment after the first message of this life, or before."""
     before = place.log.stat().st_size if place.log.exists() else 0
-    process = _start(place)
+    process = prefork.start(place.command("-q", "run")[1:], place.environment())
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.is_alive():
         if place.log.exists() and place.log.stat().st_size > before:
             break
         if chance.random() < 0.002:
             break
         time.sleep(0.005)
     time.sleep(chance.uniform(0, 0.12))
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
 
 
 def test_fifty_kills_give_no_duplicate_and_lose_nothing(tmp_path: Path) -> None:

@@ -38,8 +38,13 @@ def _is_instant(value: object) -> bool:
     return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
 
 
-def test_from_the_first_look_to_nobody_mailed_twice(week: Week) -> None:
+def test_from_the_first_look_to_nobody_mailed_twice(tmp_path: Path) -> None:
     """Check, plan, one round, an answer, explain, another round, a mark: each mail leaves once."""
+    with house(tmp_path, RULES, installed=True) as place:
+        _lives_through(Week(place))
+
+
+def _lives_through(week: Week) -> None:
     place = week.place
     checked = place.json("check", "--online")
     assert isinstance(checked, dict)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.support import prefork
 from tests.support.servers import Server, radicale_server
 
 COMMAND = Path(sys.executable).with_name("rebookd")
@@ -30,11 +31,16 @@ rules:
 
 @dataclass(frozen=True)
 class House:
-    """A folder with a configuration, a calendar server and the log of what the sink took."""
+    """A folder with a configuration, a calendar server and the log of what the sink took.
+
+    ``installed`` runs the installed command from nothing, as a shell does; else the same program is forked
+    with its imports made.
+    """
 
     folder: Path
     dav: Server
     log: Path
+    installed: bool = False
 
     def command(self, *words: str) -> list[str]:
         """A command line of the installed program."""
@@ -42,15 +48,18 @@ class House:
 
     def run(self, *words: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        done = subprocess.run(
-            self.command(*words),
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        if self.installed:
+            done = subprocess.run(
+                self.command(*words),
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        else:
+            done = prefork.run(self.command(*words)[1:], self.environment(), timeout)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -117,7 +126,7 @@ def oracle(log: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def house(tmp_path: Path, rules: str = RULES, **account: str) -> Iterator[House]:
+def house(tmp_path: Path, rules: str = RULES, *, installed: bool = False, **account: str) -> Iterator[House]:
     """Everything running, one account called ``own``, nothing in its calendar yet."""
     folder = tmp_path / "house"
     folder.mkdir()
@@ -133,4 +142,4 @@ def house(tmp_path: Path, rules: str = RULES, **account: str) -> Iterator[House]
             "mail:\n  from: Dana Reyes <dana@va.example>\n"
             f"  smtp: {{host: 127.0.0.1, port: {port}, security: none}}\n"
         )
-        yield House(folder=folder, dav=dav, log=log)
+        yield House(folder=folder, dav=dav, log=log, installed=installed)
