@@ -15,6 +15,7 @@ from daemon import notices, wiring
 from daemon.attendance import AttendanceReader, is_asked
 from daemon.carriers import MarkCarrier, Poster, WebhookCarrier
 from daemon.clock import Clock
+from daemon.config.model import Attendance
 from daemon.config.settings import Settings
 from daemon.decide import Decided, Decider
 from daemon.mail.message import Mail
@@ -81,7 +82,7 @@ class Office:
                 partial(attendance, settings, name),
                 clock,
                 owner=settings.owner,
-                terms=Terms(),
+                terms=_terms(settings.accounts[name].attendance),
                 stopping=self.stopping.is_set,
             )
             for name in settings.accounts
@@ -192,6 +193,10 @@ class Office:
         if key not in self._connectors:
             self._connectors[key] = self._connect(self.settings, account)
         return self._connectors[key]
+
+
+def _terms(configured: Attendance) -> Terms:
+    return Terms(grace=configured.grace.delta, min_presence=configured.min_presence.delta)
 
 
 def fingerprint(settings: Settings) -> str:

@@ -79,6 +79,21 @@ def _interval(value: Span) -> Span:
     return value
 
 
+def _while(value: Span) -> Span:
+    if value.business_days or not timedelta(seconds=1) <= value.delta <= timedelta(hours=12):
+        raise fault("must be between 1s and 12h", "write it like 10m")
+    return value
+
+
+class Attendance(Strict):
+    """Who counts as having been in a call, where its records can be read."""
+
+    grace: Annotated[Span, AfterValidator(_while)] = Field(span("10m"), examples=["10m"])
+    """Whoever joins sooner than this after the start was there."""
+    min_presence: Annotated[Span, AfterValidator(_while)] = Field(span("5m"), examples=["5m"])
+    """Whoever stays this long was there, however late they came."""
+
+
 class AccountConfig(Strict):
     """One account: exactly one kind of calendar, and what is to be known of it."""
 
@@ -103,6 +118,8 @@ class AccountConfig(Strict):
     """untrusted: answers in this calendar are not to be believed, since they never arrive there."""
     mode: Mode = Mode.AUTO
     """How far rules may go by themselves for this account, whatever they say."""
+    attendance: Attendance = Attendance()
+    """Who counts as having been in a call."""
 
     @model_validator(mode="after")
     def _sense(self) -> Self:

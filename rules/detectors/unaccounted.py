@@ -31,6 +31,6 @@ def judge(occurrence: Occurrence, when: Unaccounted, view: View, now: datetime) 
     looking.at("no evidence", True, "attendance", f"unknown ({evidence.source})" if evidence else "none")
     return looking.verdict(
         True,
-        "nobody knows whether it took place",
+        "nobody knows whether it took place" + (f": {evidence.source}" if evidence else ""),
         people=sorted(view.people(occurrence)),
     )

@@ -332,3 +332,24 @@ def test_no_rule_asks_no_request(tmp_path: Path, by_rule: bool) -> None:
         assert desk.asked == 0
         desk.office.close()
         desk.store.close()
+
+
+def test_who_counts_as_there_is_set_for_each_account(tmp_path: Path) -> None:
+    """With a grace of two minutes Jo, who looked in after five for as long as that, was not there."""
+    clock = SetClock(NOW - 60 * MINUTE)
+    with fake_google(lambda: clock.at) as google:
+        desk = Desk(google, clock, tmp_path)
+        stricter = "    client: Acme\n    attendance: {grace: 2m, min_presence: 10m}"
+        text = (tmp_path / "config.yaml").read_text().replace("    client: Acme", stricter)
+        (tmp_path / "config.yaml").write_text(text)
+        desk.office = desk.open()
+        desk.at(-60)
+        call = desk.call()
+        call.signed_in(desk.me)
+        call.signed_in(desk.jo, (NOW + 5 * MINUTE, NOW + 10 * MINUTE))
+        desk.at(33)
+        known = desk.known()
+        assert known is not None
+        assert known.held is Held.MISSED_BY_ATTENDEE
+        desk.office.close()
+        desk.store.close()
