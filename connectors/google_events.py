@@ -124,7 +124,8 @@ def is_cancelled(event: Json) -> bool:
 
 def is_mine(event: Json) -> bool:
     """Whether the calendar it lies in is its organiser's."""
-    return bool((event.get("organizer") or {}).get("self"))
+    organizer = event.get("organizer")
+    return isinstance(organizer, dict) and bool(organizer.get("self"))
 
 
 def is_dismissed(event: Json) -> bool:

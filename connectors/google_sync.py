@@ -251,10 +251,12 @@ class Gatherer:
             if href in known:
                 self._read_again(calendar, href, event, instances)
                 return
-            # Instances I was invited to alone belong to the series now that I am invited to all of it.
-            for name in [name for name in known if name.startswith(f"{href}_")]:
+            # Instances I was invited to alone belong to the series now that I am invited to all of it. Their
+            # names begin as that of the series does, up to a mark of where it was split off another.
+            root = href.partition("_")[0]
+            for name in [name for name in known if name.startswith(f"{root}_") and name != href]:
                 alone = self._held.whole(name)
-                if alone is not None and alone.event is None:
+                if alone is not None and alone.event is None and _belongs(alone, href):
                     instances = alone.changed | instances
                     self.changes.removed.add(name)
                     self.changes.dismissed.add(name)
@@ -289,6 +291,10 @@ class Gatherer:
             self.changes.kept.add(href)
         else:
             self.changes.resources[href] = self._shelf.resource(href, whole, self._window)
+
+
+def _belongs(alone: Whole, series: str) -> bool:
+    return all(one.get("recurringEventId") == series for one in alone.changed.values())
 
 
 def write_cursor(token: str) -> str:

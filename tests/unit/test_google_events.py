@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.google_events import LABELS, parsed, plain
+from connectors.google_events import LABELS, is_dismissed, is_mine, parsed, plain
 from connectors.google_resource import Shelf, Whole
 from connectors.recurrence import Copy, expand
 from rules.attendance import is_away
@@ -369,3 +369,33 @@ def test_the_short_way_is_the_long_way(start: dict[str, str], end: dict[str, str
         assert [(each.start.isoformat(), each.start.fold, each.end.isoformat()) for each in at_once] == [
             (each.start.isoformat(), each.start.fold, each.end.isoformat()) for each in found
         ]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", "2026-03-02", "P", "\x00"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["dateTime", "date", "email", "self", "private"]), inner, max_size=2
+        )
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_no_event_whatever_it_says_stops_the_reading(data: st.DataObject) -> None:
+    """Fields of any shape: the event is read or told to be broken, alone and in a series."""
+    names = sorted(event() | {"attendees": 0, "recurrence": 0, "extendedProperties": 0, "eventType": 0})
+    fields = data.draw(st.dictionaries(st.sampled_from(names), ANYTHING, max_size=3))
+    odd = event(recurrence=WEEKLY) | fields | {"id": "ev1"}
+    for whole in (
+        Whole(odd),
+        Whole(event(recurrence=WEEKLY), {"a": instance(9) | fields}),
+        Whole(None, {"a": odd}),
+    ):
+        resource = SHELF.resource("ev1", whole, WINDOW)
+        assert Whole.read(resource.raw)[0] == whole
+    assert is_mine(odd) in {True, False}
+    assert is_dismissed(odd) in {True, False}

@@ -157,6 +157,23 @@ def test_invited_to_one_meeting_of_a_series_and_then_to_all(account: GoogleAccou
     assert set(account.held) == {series}
 
 
+def test_a_series_split_off_another_finds_its_lone_instance(account: GoogleAccount) -> None:
+    """ "This and following" makes a series named after the first; its instances are named after that one, too."""
+    jo = account.google.users[JO].primary
+    first = jo.event("Weekly", at(2), at(2) + HOUR, {"bo@acme.example": "accepted"}, recurrence=WEEKLY)
+    split = f"{first}_R20260316T090000"
+    jo.event("Later", at(16), at(16) + HOUR, {"bo@acme.example": "accepted"}, recurrence=WEEKLY, id=split)
+    other, own = account.google.instance(first, at(9)), account.google.instance(split, at(23))
+    for lone in (other, own):
+        account.google.edit(lone, attendees=[{"email": "bo@acme.example"}, {"email": ME}])
+    account.poll()
+    assert set(account.held) == {other, own}
+    account.google.edit(split, attendees=[{"email": "bo@acme.example"}, {"email": ME}])
+    account.poll()
+    assert set(account.held) == {other, split}
+    assert len(account.held[split].occurrences) == 4
+
+
 def test_a_cancellation_is_told_from_my_own_removal(account: GoogleAccount) -> None:
     """Google keeps the details of what I removed by hand, and only the name of what was cancelled."""
     cancelled, removed, mine = (
