@@ -24,7 +24,7 @@ from tests.support.fake_google.world import FakeGoogle
 
 def _furnish(google: FakeGoogle) -> None:
     """Dana, Jo, and a few meetings: one ahead without an answer, one weekly, one over with its call."""
-    dana, jo = google.user(DANA, "Dana Reyes"), google.user(JO, "Jo Doe")
+    dana, jo = google.user(DANA, "Dana Reyes"), google.user(JO, "Jo")
     zone = ZoneInfo("Europe/Lisbon")
     hour = datetime.now(UTC).astimezone(zone).replace(minute=0, second=0, microsecond=0)
     ahead, past, half = hour + timedelta(days=1), hour - timedelta(hours=2), timedelta(minutes=30)
