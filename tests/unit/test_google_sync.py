@@ -158,7 +158,7 @@ def test_invited_to_one_meeting_of_a_series_and_then_to_all(account: GoogleAccou
 
 
 def test_a_series_split_off_another_finds_its_lone_instance(account: GoogleAccount) -> None:
-    """ "This and following" makes a series named after the first; its instances are named after that one, too."""
+    """It is named after the first (this and following), and so are its instances."""
     jo = account.google.users[JO].primary
     first = jo.event("Weekly", at(2), at(2) + HOUR, {"bo@acme.example": "accepted"}, recurrence=WEEKLY)
     split = f"{first}_R20260316T090000"
