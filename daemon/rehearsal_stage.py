@@ -22,6 +22,7 @@ from rules.model import (
     Contact,
     Done,
     Encounter,
+    Held,
     Identity,
     Intent,
     Met,
@@ -67,6 +68,7 @@ class Stage:
         self.accounts_given = test.accounts
         self.meetings: dict[OccurrenceKey, Occurrence] = {}
         self.attendance: dict[str, Attendance] = {}
+        self.records: dict[str, Attendance] = {}
         self.encounters: dict[Address, dict[Identity, Noted]] = {}
         self.written: dict[Address, list[datetime]] = {}
         self.done: dict[str, Done] = {}
@@ -121,9 +123,9 @@ class Stage:
         for name in moment.remove:
             self._change(name, self._removed)
         for name, mark in moment.mark.items():
-            self._attend(name, Attendance(held=WORDS[mark], source="the owner's word", at=now))
+            self.attendance |= self._known(name, WORDS[mark], "the owner's word")
         for name, held in moment.attendance.items():
-            self._attend(name, Attendance(held=held, source="an attendance record", at=now))
+            self.records |= self._known(name, held, "an attendance record")
         for silence in moment.silence:
             number = len(self.policy.silences) + 1
             self._say(Silence(id=number, match=silence.match, until=now + silence.for_.delta))
@@ -148,6 +150,7 @@ class Stage:
             accounts=accounts,
             subjects=tuple(self.meetings.values()),
             attendance=self.attendance,
+            records=self.records,
             done=self.done,
             calendars={
                 key.calendar: CalendarSeen(
@@ -194,9 +197,10 @@ class Stage:
             self.encounters.setdefault(one.address, {})[one.encounter.identity] = one
         return any(one.encounter not in before.get(one.address, set[Encounter]()) for one in noted)
 
-    def _attend(self, name: str, attendance: Attendance) -> None:
-        found = [key for key in self.meetings if _is_called(key, name)]
-        self.attendance |= {str(key.identity): attendance for key in found}
+    def _known(self, name: str, held: Held, source: str) -> dict[str, Attendance]:
+        """What became known of the meetings of that name."""
+        known = Attendance(held=held, source=source, at=self.now)
+        return {str(key.identity): known for key in self.meetings if _is_called(key, name)}
 
     def _say(self, silence: Silence) -> None:
         silences = (*self.policy.silences, silence)

@@ -89,6 +89,15 @@ def test_attendance_records_count_as_evidence(play: Play) -> None:
     assert passes(play(f"{given}    timeline: [{{at: 2h, attendance: {{kickoff: held}}, expect: []}}]\n"))
 
 
+def test_my_own_word_counts_more_than_a_record(play: Play) -> None:
+    """Whichever came first: what I marked stands."""
+    given = KICKOFF.replace("50h", "1h").replace("NEEDS-ACTION", "ACCEPTED")
+    record = "attendance: {kickoff: missed_by_attendee}"
+    for first, then in (("mark: {kickoff: held}", record), (record, "mark: {kickoff: held}")):
+        timeline = f"[{{at: 91m, {first}}}, {{at: 92m, {then}}}, {{at: 3h, expect: []}}]"
+        assert passes(play(f"{given}    timeline: {timeline}\n"))
+
+
 def test_a_silence_holds_back_until_it_ends(play: Play) -> None:
     """What became due meanwhile leaves when the silence is over."""
     assert passes(

@@ -16,6 +16,11 @@ from rules.model import Attendance, CalendarRef, Held, Identity, Occurrence, Occ
 from tests.support.meetings import AL, JO, ME, NOW, meeting
 from tests.support.stores import fresh_store
 
+ONE = replace(meeting(starts=-2), conference="abc-mnop-xyz")
+HELD = Attendance(held=Held.HELD, source="Google Meet", at=NOW)
+MISSED = replace(HELD, held=Held.MISSED_BY_ATTENDEE)
+UNKNOWN = replace(HELD, held=Held.UNKNOWN, source="Google Meet: nobody knows")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -23,12 +28,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made = fresh_store(tmp_path)
     yield made
     made.close()
-
-
-ONE = replace(meeting(starts=-2), conference="abc-mnop-xyz")
-HELD = Attendance(held=Held.HELD, source="Google Meet", at=NOW)
-MISSED = replace(HELD, held=Held.MISSED_BY_ATTENDEE)
-UNKNOWN = replace(HELD, held=Held.UNKNOWN, source="Google Meet: nobody knows")
 
 
 def in_account(name: str) -> Occurrence:
