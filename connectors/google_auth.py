@@ -32,6 +32,9 @@ LIMITS = Limits(seconds=30.0, body_bytes=64 * 1024, redirects=0)
 LOGIN_AGAIN = 3600.0
 """Seconds before a sign-in that Google refused is tried again."""
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine sleeps, where there is such a clock."""
+
 _AUTH_URI = "https://accounts.google.com/o/oauth2/auth"
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 
@@ -275,7 +278,7 @@ class GoogleTokens:
         source: Source,
         *,
         limits: Limits = LIMITS,
-        elapsed: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        elapsed: Callable[[], float] = lambda: time.clock_gettime(_CLOCK),
     ) -> None:
         self._source = source
         self._endpoint = TokenEndpoint(limits)

@@ -68,7 +68,8 @@ class SignIn:
 
     def is_answer(self, address: str) -> bool:
         """Whether this is where the browser ended, by this very attempt."""
-        return secrets.compare_digest(self._said(address, "state").encode(), self._state.encode())
+        said = self._said(address, "state").encode(errors="replace")
+        return secrets.compare_digest(said, self._state.encode())
 
     def finish(self, address: str) -> Granted:
         """Exchange what the browser came back with. Raises ConnectorError with what went wrong."""

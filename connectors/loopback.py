@@ -53,7 +53,7 @@ class Loopback:
                 self._server.handle_request()
                 found = self._server.asked
             elif pasted is not None and pasted in ready:
-                found = pasted.readline(_LONGEST)
+                found = _line(pasted)
                 if not found:
                     pasted = None
             else:
@@ -77,6 +77,14 @@ def _ready(server: HTTPServer, pasted: TextIO | None, seconds: float) -> list[HT
         return [pasted]
     both: list[HTTPServer | TextIO] = [server, pasted]
     return select.select(both, [], [], seconds)[0]
+
+
+def _line(pasted: TextIO) -> str:
+    """The next line; empty at the end, and where it is no text."""
+    try:
+        return pasted.readline(_LONGEST)
+    except ValueError:
+        return ""
 
 
 class _Server(HTTPServer):
