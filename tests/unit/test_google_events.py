@@ -356,7 +356,7 @@ def moments(draw: st.DrawFn) -> dict[str, str]:
     return {"dateTime": text.get(kind, "soon")} | named
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(start=moments(), end=moments())
 def test_the_short_way_is_the_long_way(start: dict[str, str], end: dict[str, str]) -> None:
     """Single events are read at once, and exactly as the general expansion would read them."""
@@ -383,7 +383,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_no_event_whatever_it_says_stops_the_reading(data: st.DataObject) -> None:
     """Fields of any shape: the event is read or told to be broken, alone and in a series."""

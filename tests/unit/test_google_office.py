@@ -74,7 +74,7 @@ def room(folder: Path) -> Iterator[Room]:
         google.oauth.lifetime = timedelta(days=999)
         world.calendars["acme"] = connect(google)  # type: ignore[assignment]
         found = Room(world, google)
-        for number in range(20):
+        for number in range(12):
             found.mine(f"old {number}", -100 - number)
         world.round()
         yield found
@@ -127,7 +127,7 @@ def test_a_forgotten_token_is_one_full_read(tmp_path: Path) -> None:
         assert after == before
         with found.world.store.read() as conn:
             [row] = calendars.calendars(conn)
-        assert (row.events, row.shrink_seen) == (21, None)
+        assert (row.events, row.shrink_seen) == (13, None)
 
 
 def test_a_failing_google_is_told_and_changes_nothing(tmp_path: Path) -> None:
