@@ -53,12 +53,12 @@ class Room:
         dana.primary.event("Kickoff", start, start + HOUR, {JO: "needsAction"})
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    """Dana is signed in; one rule asks for a confirmation."""
+@pytest.fixture(params=["auto"])
+def room(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Room]:
+    """Dana is signed in; one rule asks for a confirmation, in the mode of the parameter."""
     with desk(tmp_path) as at:
         at.google.oauth.lifetime = timedelta(days=99)
-        at.rule("unconfirmed", "confirm", "48h before start")
+        at.rule("unconfirmed", "confirm", "48h before start", mode=request.param)
         config = tmp_path / "config.yaml"
         config.write_text(config.read_text().replace("[dana@va.example]", f"[dana@va.example, {DANA}]"))
         code, output = at.run("auth", "acme")
@@ -89,6 +89,22 @@ def test_a_request_leaves_through_the_accounts_own_gmail(room: Room) -> None:
     assert f"To: {JO}".encode() in mail
     room.round(HOUR)
     assert room.at.google.count(SEND) == 1
+
+
+@pytest.mark.parametrize("room", ["draft"], indirect=True)
+def test_a_draft_lies_in_gmail_until_dana_sends_it(room: Room) -> None:
+    """Laid once; what she sends by hand is sent, and not once more."""
+    room.meeting(30)
+    for _ in range(3):
+        room.round(HOUR)
+    box = room.at.google.mail.box(DANA)
+    assert room.states() == {"s": State.HELD}
+    assert len(box.waiting) == 1
+    box.send_draft(next(iter(box.drafts)))
+    room.round(HOUR)
+    assert room.states() == {"s": State.SENT}
+    assert len(box.sent) == 1
+    assert room.at.google.count(SEND) == 0
 
 
 @pytest.mark.parametrize("kept", [True, False])
