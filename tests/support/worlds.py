@@ -103,6 +103,7 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"created": NOW - timedelta(minutes=20)},
     {"time_changed_at": NOW - 5 * HOUR},
     {"location": "Room 4"},
+    {"conference": "abc-mnop-xyz"},
     {"location": "Dock 3", "account": "own"},
     {"organizer": None, "transparent": True},
     {"recurring": True, "final": True},
@@ -180,6 +181,7 @@ KNOWN: tuple[dict[str, Any], ...] = (
     {"time_zone": "Asia/Tokyo"},
     {"rsvp_trusted": False},
     {"mode": "approve"},
+    {"records_within": timedelta(minutes=40)},
     {"first_seen_at": NOW - HOUR},
 )
 """What is special about an account."""
@@ -203,12 +205,14 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     """Some meetings and what is known of them and their people."""
     found = {one.key: one for one in draw(st.lists(meetings(), min_size=2, max_size=6))}
     some = tuple(found.values())
-    held = draw(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.sampled_from(list(Held)), max_size=2))
+    words = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.sampled_from(list(Held)), max_size=2)
+    held, recorded = draw(words), draw(words)
     return snapshot(
         *some,
         owner=owner("Europe/Lisbon"),
         accounts=draw(accounts()),
         attendance={uid: Attendance(held=value, source="word", at=NOW) for uid, value in held.items()},
+        records={uid: Attendance(held=value, source="calls", at=NOW) for uid, value in recorded.items()},
         contacts=draw(contacts(some)),
     )
 
