@@ -104,6 +104,16 @@ def test_declined_is_unknown_where_answers_are_not_trusted() -> None:
     assert traced(DECLINED, refused(), hours=9, accounts=accounts).outcome == "unknown"
 
 
+@pytest.mark.parametrize("question", ["declined", "unconfirmed"])
+def test_hidden_guests_leave_it_unknown(question: str) -> None:
+    """A calendar that leaves guests out says nothing about those it shows, either."""
+    one = refused(guests_hidden=True) if question == "declined" else meeting(guests_hidden=True)
+    asked = policy(rule(question, MOVE))
+    assert plan(asked, one, hours=9).intents == ()
+    assert traced(asked, one, hours=9).outcome == "unknown"
+    assert plan(asked, replace(one, guests_hidden=False), hours=9).intents
+
+
 @pytest.mark.parametrize(
     ("change", "replaced"),
     [

@@ -109,7 +109,7 @@ def test_overlapping_equals_the_plain_definition(
 
 
 def test_away_finds_whole_days_and_labels(store: Store) -> None:
-    """Whatever is not timed, and what is timed and says so, in its title or a category, in any case."""
+    """Whatever is not timed, and what is timed and says so, by its kind, its title or a category, in any case."""
     put(
         store,
         resource(meeting("all day", starts=0, lasts=24, timing=Timing.ALL_DAY, title="Lisbon")),
@@ -120,7 +120,8 @@ def test_away_finds_whole_days_and_labels(store: Store) -> None:
         resource(meeting("titled", starts=10, title=" [AWAY] dentist")),
         resource(meeting("category", starts=10, categories=("Work", "away"))),
         resource(meeting("days", starts=-60, lasts=100, title="Außer Haus: Porto")),
-        resource(meeting("plain", starts=10, categories=("Work",), title="Far away")),
+        resource(meeting("plain", starts=10, categories=("Work",), title='Far away, "away":true')),
+        resource(meeting("kind", starts=10, away=True)),
         full=True,
     )
     labels = ["[away]", "AUSSER HAUS"]
@@ -133,6 +134,7 @@ def test_away_finds_whole_days_and_labels(store: Store) -> None:
             "titled",
             "category",
             "days",
+            "kind",
         }
         assert found == sorted(found, key=lambda one: one.start_utc)
         assert [one.key.uid for one in agenda.away(conn, NOW + 26 * HOUR, NOW + 30 * HOUR, [])] == [
