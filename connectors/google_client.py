@@ -42,6 +42,7 @@ _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT
 _USED_UP = frozenset({"quotaExceeded", "dailyLimitExceeded", "limitExceeded", "variableTermLimitExceeded"})
 _NO_SCOPE = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})
 _SWITCHED_OFF = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
+_FOR_NOW = frozenset({409, 425})
 _READING_POSTS = ("/freeBusy", "/batch")
 
 
@@ -218,19 +219,28 @@ class _Http:
             raise Uncertain(f"It may have been done or not: {error}") from error
         if last.error is not None:
             raise last.error
-        if response.status_code >= 500:
-            said = f"Google had a problem of its own (HTTP {response.status_code})"
+        self._settle(response, token)
+        return response
+
+    def _settle(self, response: requests.Response, token: str) -> None:
+        """Raise what the answer to a request made once means, if it is no success."""
+        status = response.status_code
+        if status >= 500 or status == 408:
+            said = f"Google had a problem of its own (HTTP {status})"
             raise Uncertain(f"{said}; it may have been done or not.")
         try:
             self._judge(response)
         except SignedOut:
             self._tokens.forget(token)
             raise
+        except Refused as refused:
+            if status < 400 or status in _FOR_NOW:
+                raise Retryable(str(refused)) from refused
+            raise
         except ConnectorError as error:
-            if response.status_code < 300:
+            if status < 300:
                 raise Uncertain(f"It may have been done or not: {error}") from error
             raise
-        return response
 
     def close(self) -> None:
         self._session.close()

@@ -6,7 +6,7 @@ otherwise. It stays unknown and is looked for again, ever more seldom.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -67,8 +67,11 @@ class Doubts:
                 found = self._finder.find(id_)
             except ConnectorError as error:
                 log.info("the sent mail cannot be looked at", error=str(error))
-                for each in parties:
-                    self._postpone(each, now)
+                self._rest(parties, now)
+                return
+            except Exception:
+                log.exception("looking into the sent mail failed")
+                self._rest(parties, now)
                 return
             if found:
                 self._found(parties[id_], report, now)
@@ -89,6 +92,10 @@ class Doubts:
 
     def _is_due(self, message_id: str, now: datetime) -> bool:
         return message_id not in self._looked or self._looked[message_id][1] <= now
+
+    def _rest(self, message_ids: Iterable[str], now: datetime) -> None:
+        for each in message_ids:
+            self._postpone(each, now)
 
     def _postpone(self, message_id: str, now: datetime, *, knows: bool = True) -> None:
         tries = self._looked.get(message_id, (0, now))[0]

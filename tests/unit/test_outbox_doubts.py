@@ -146,7 +146,7 @@ def test_a_crash_after_the_last_byte_is_looked_into(store: Store) -> None:
     assert len(mailer.kept) == 1
 
 
-@pytest.mark.parametrize("error", [Retryable("no answer"), NeedsLogin("sign in")])
+@pytest.mark.parametrize("error", [Retryable("no answer"), NeedsLogin("sign in"), ValueError("odd")])
 def test_a_mailbox_that_cannot_be_looked_at_changes_nothing(store: Store, error: Exception) -> None:
     """It is left alone for a while, and asked again."""
     desk = doubted(store, errors=[error])
