@@ -77,13 +77,13 @@ def _ours(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
 
 
 def _library(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
-    import httplib2
     from googleapiclient.discovery import build_from_document
     from googleapiclient.discovery_cache import get_static_doc
+    from googleapiclient.http import build_http
 
     document = json.loads(get_static_doc("calendar", "v3"))
     document["rootUrl"] = url
-    service = build_from_document(document, http=httplib2.Http())
+    service = build_from_document(document, http=build_http())
     collection = service.events()
     collection.list(calendarId="primary", syncToken="token").execute()
 

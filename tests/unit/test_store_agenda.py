@@ -109,7 +109,7 @@ def test_overlapping_equals_the_plain_definition(
 
 
 def test_away_finds_whole_days_and_labels(store: Store) -> None:
-    """Whatever is not timed, and what is timed and says so by its kind, its title or a category, in any case."""
+    """Whatever is not timed, and what is timed and says so by its kind, title or category, in any case."""
     put(
         store,
         resource(meeting("all day", starts=0, lasts=24, timing=Timing.ALL_DAY, title="Lisbon")),
