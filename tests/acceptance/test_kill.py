@@ -17,7 +17,7 @@ MEETINGS = 120
 def _kill_while_sending(place: House, chance: random.Random) -> None:
     """Start the daemon and kill it a moment after the first message of this life, or before."""
     before = place.log.stat().st_size if place.log.exists() else 0
-    process = prefork.start(place.command("-q", "run")[1:], place.environment())
+    process = prefork.start("daemon", place.command("-q", "run")[1:], environment=place.environment())
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.is_alive():
         if place.log.exists() and place.log.stat().st_size > before:

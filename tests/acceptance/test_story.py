@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import prefork
 from tests.support.house import COMMAND, House, house
 from tests.support.week import RULES, Week
 
@@ -40,8 +42,10 @@ def _is_instant(value: object) -> bool:
 
 def test_from_the_first_look_to_nobody_mailed_twice(tmp_path: Path) -> None:
     """Check, plan, one round, an answer, explain, another round, a mark: each mail leaves once."""
-    with house(tmp_path, RULES, installed=True) as place:
+    every = {"calendars", "check", "explain", "mark", "outbox", "plan", "run", "status"}
+    with house(tmp_path, RULES, from_nothing=every) as place:
         _lives_through(Week(place))
+        assert not place.from_nothing
 
 
 def _lives_through(week: Week) -> None:
@@ -236,7 +240,7 @@ def test_held_mails_wait_for_a_word(week: Week) -> None:
 def test_the_first_minutes(tmp_path: Path) -> None:
     """Init writes files that check and test accept, keeps what is there, and the schemas are its own."""
     folder = tmp_path / "rebookd"
-    assert _command("init", str(folder)).returncode == 0
+    assert _command("init", str(folder), installed=True).returncode == 0
     names = {"config.yaml", "rules.yaml", "rules.test.yaml", "config.schema.json", "rules.schema.json"}
     assert {path.name for path in folder.iterdir()} == names
     (folder / "rules.yaml").write_text(RULES)
@@ -246,14 +250,14 @@ def test_the_first_minutes(tmp_path: Path) -> None:
     assert _command("init", "--force", str(folder)).returncode == 0
     assert _command("--config", str(folder), "check").returncode == 0
     stories = folder / "rules.test.yaml"
-    passed = _command("test", str(stories))
+    passed = _command("test", str(stories), installed=True)
     assert (passed.returncode, passed.stdout.splitlines()[-1]) == (0, "4 passed, 0 failed")
     stories.write_text(stories.read_text().replace("to: jo@acme.example}]}", "to: sam@acme.example}]}", 1))
     failed = _command("test", str(stories))
     assert (failed.returncode, failed.stdout.splitlines()[-1]) == (1, "3 passed, 1 failed")
     assert "expected and missing" in failed.stdout
     assert "sent and not expected" in failed.stdout
-    schema = json.loads(_command("schema", "rules").stdout)
+    schema = json.loads(_command("schema", "rules", installed=True).stdout)
     assert schema == json.loads((folder / "rules.schema.json").read_text())
 
 
@@ -277,8 +281,10 @@ def test_a_slip_of_the_keyboard_is_answered(
     assert "Traceback" not in done.stderr
 
 
-def _command(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed command where there is no house."""
+def _command(*words: str, installed: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a command where there is no house: the installed one from nothing, or forked."""
+    if not installed:
+        return prefork.run("daemon", words, os.environ, 60)
     return subprocess.run(
         [str(COMMAND), *words],
         stdin=subprocess.DEVNULL,

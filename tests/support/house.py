@@ -7,8 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,14 +33,14 @@ rules:
 class House:
     """A folder with a configuration, a calendar server and the log of what the sink took.
 
-    ``installed`` runs the installed command from nothing, as a shell does; else the same program is forked
-    with its imports made.
+    Commands in ``from_nothing`` start once as a shell starts them; else the same program is forked with its
+    imports made.
     """
 
     folder: Path
     dav: Server
     log: Path
-    installed: bool = False
+    from_nothing: set[str] = field(default_factory=set)
 
     def command(self, *words: str) -> list[str]:
         """A command line of the installed program."""
@@ -48,7 +48,8 @@ class House:
 
     def run(self, *words: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        if self.installed:
+        if words[0] in self.from_nothing:
+            self.from_nothing.remove(words[0])
             done = subprocess.run(
                 self.command(*words),
                 env=self.environment(),
@@ -59,7 +60,7 @@ class House:
                 check=False,
             )
         else:
-            done = prefork.run(self.command(*words)[1:], self.environment(), timeout)
+            done = prefork.run("daemon", self.command(*words)[1:], self.environment(), timeout)
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
@@ -126,7 +127,9 @@ def oracle(log: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def house(tmp_path: Path, rules: str = RULES, *, installed: bool = False, **account: str) -> Iterator[House]:
+def house(
+    tmp_path: Path, rules: str = RULES, *, from_nothing: Collection[str] = (), **account: str
+) -> Iterator[House]:
     """Everything running, one account called ``own``, nothing in its calendar yet."""
     folder = tmp_path / "house"
     folder.mkdir()
@@ -142,4 +145,4 @@ def house(tmp_path: Path, rules: str = RULES, *, installed: bool = False, **acco
             "mail:\n  from: Dana Reyes <dana@va.example>\n"
             f"  smtp: {{host: 127.0.0.1, port: {port}, security: none}}\n"
         )
-        yield House(folder=folder, dav=dav, log=log, installed=installed)
+        yield House(folder=folder, dav=dav, log=log, from_nothing=set(from_nothing))

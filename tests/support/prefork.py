@@ -1,20 +1,20 @@
-"""Processes of rebookd without its half second of imports: forked from one that has made them already.
+"""Programs without their second of imports: each forked from a process that has made them already.
 
-Each is a process of its own as the installed command is, with its own environment, output and pid, and
-dies as one. That the command also starts from nothing is shown where it is run as itself.
+Each is a process of its own, with its own environment, output and pid, and dies as one. That rebookd
+also starts from nothing is shown where the installed command is run as itself.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
-from typing import BinaryIO
-
-from daemon.__main__ import main
+from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -32,47 +32,57 @@ _context.set_forkserver_preload(
         "daemon.loop",
         "daemon.mail.compose",
         "email.generator",
+        "radicale.__main__",
         "rich.table",
         "tests.support.prefork",
+        "xandikos.__main__",
+        "xandikos.web",
     ]
 )
 
 
 def start(
+    module: str,
     words: Sequence[str],
-    environment: Mapping[str, str],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
     stdout: str = os.devnull,
     stderr: str = os.devnull,
 ) -> ForkServerProcess:
-    """A process that runs this command line, its output going to these files."""
-    process = _context.Process(target=_live, args=(list(words), dict(environment), stdout, stderr))
+    """What ``python -m MODULE WORDS…`` starts, in ``folder``, its output added to these files."""
+    process = _context.Process(
+        target=_live, args=(module, list(words), dict(environment), folder or Path.cwd(), (stdout, stderr))
+    )
     process.start()
     return process
 
 
 def run(
-    words: Sequence[str], environment: Mapping[str, str], timeout: float
+    module: str, words: Sequence[str], environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run this command line to its end. Raises subprocess.TimeoutExpired when that takes too long."""
-    with tempfile.NamedTemporaryFile() as stdout, tempfile.NamedTemporaryFile() as stderr:
-        process = start(words, environment, stdout.name, stderr.name)
+    """Run this to its end. Raises subprocess.TimeoutExpired when that takes too long."""
+    with tempfile.TemporaryDirectory() as name:
+        stdout, stderr = Path(name) / "stdout", Path(name) / "stderr"
+        process = start(module, words, environment=environment, stdout=str(stdout), stderr=str(stderr))
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise subprocess.TimeoutExpired(list(words), timeout)
-        return subprocess.CompletedProcess(list(words), process.exitcode, _read(stdout), _read(stderr))
+            raise subprocess.TimeoutExpired([module, *words], timeout)
+        told = stdout.read_text("utf-8"), stderr.read_text("utf-8")
+        return subprocess.CompletedProcess([module, *words], process.exitcode, *told)
 
 
-def _read(file: BinaryIO) -> str:
-    return file.read().decode()
-
-
-def _live(words: list[str], environment: dict[str, str], stdout: str, stderr: str) -> None:
-    for target, name in ((1, stdout), (2, stderr)):
-        descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def _live(
+    module: str, words: list[str], environment: dict[str, str], folder: Path, outputs: tuple[str, str]
+) -> None:
+    for target, name in enumerate(outputs, 1):
+        descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(descriptor, target)
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(environment)
-    main(words, prog_name="rebookd")
+    os.chdir(folder)
+    sys.argv[1:] = words
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

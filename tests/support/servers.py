@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+
+from tests.support import prefork
 
 _START_SECONDS = 30.0
 
@@ -57,28 +56,23 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], port: int, directory: Path) -> Iterator[None]:
-    log = (directory / "server.log").open("wb")
-    process = subprocess.Popen(
-        command, stdout=log, stderr=subprocess.STDOUT, cwd=directory, env={**os.environ, "PYTHONWARNINGS": ""}
-    )
+def _running(module: str, words: list[str], port: int, directory: Path) -> Iterator[None]:
+    log = directory / "server.log"
+    process = prefork.start(module, words, folder=directory, stdout=str(log), stderr=str(log))
     try:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((directory / "server.log").read_text())
-            time.sleep(0.05)
+            if not process.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError(log.read_text())
+            time.sleep(0.02)
         yield
     finally:
         process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
+        process.join(10)
+        process.kill()
+        process.join()
 
 
 @contextlib.contextmanager
@@ -96,8 +90,7 @@ def radicale_server(tmp_path: Path, *, calendars: tuple[str, ...] = ("work",)) -
         f"[storage]\nfilesystem_folder = {directory}/collections\n"
         "[logging]\nlevel = warning\n"
     )
-    command = [sys.executable, "-m", "radicale", "--config", str(directory / "config")]
-    with _running(command, port, directory):
+    with _running("radicale", ["--config", str(directory / "config")], port, directory):
         for name in calendars:
             server.make_calendar(f"/{server.user}/{name}/", name.title())
         yield server
@@ -110,9 +103,9 @@ def xandikos_server(tmp_path: Path, *, calendars: tuple[str, ...] = ("work",)) -
     directory = tmp_path / "xandikos"
     directory.mkdir()
     server = Server(url=f"http://127.0.0.1:{port}/")
-    command = [sys.executable, "-m", "xandikos", "serve", "-d", str(directory / "data"), "-l", "127.0.0.1"]
-    command += ["-p", str(port), "--autocreate", "--current-user-principal", f"/{server.user}/"]
-    with _running(command, port, directory):
+    words = ["serve", "-d", str(directory / "data"), "-l", "127.0.0.1", "-p", str(port)]
+    words += ["--autocreate", "--current-user-principal", f"/{server.user}/"]
+    with _running("xandikos", words, port, directory):
         for name in calendars:
             server.make_calendar(f"/{server.user}/calendars/{name}/", name.title())
         yield server
