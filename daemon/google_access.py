@@ -10,10 +10,10 @@ from connectors.google_budget import Budget
 from connectors.google_client import GoogleClient
 from connectors.google_scopes import Scope, missing, scopes_for
 from daemon import sign_ins
+from daemon.attendance import is_asked
 from daemon.config.google import Google
 from daemon.config.secret import Secret, SecretUnavailable
 from daemon.config.settings import Settings
-from rules.detections import Missed, Unaccounted
 from rules.policy import Do, Mode
 
 _making = Lock()
@@ -77,12 +77,11 @@ def needs(settings: Settings, account: str) -> tuple[Scope, ...]:
     rules = settings.policy.rules
     done = {step.do for rule in rules for step in rule.then}
     watching = configured.mode is Mode.OBSERVE
-    asks = any(isinstance(rule.when, Missed | Unaccounted) for rule in rules)
     mail = settings.config.mail.account == account
     return scopes_for(
         writes=not watching and bool(done & {Do.MARK, Do.RESCHEDULE}),
         free_busy=Do.RESCHEDULE in done,
-        attendance=asks and configured.google is not None and configured.google.attendance,
+        attendance=is_asked(settings, account),
         mail=mail,
         drafts=mail and has_drafts(settings),
     )
