@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from rules.model import Address, Call, CuType, Held, Interval, Occurrence, Owner, Party
+from rules.model import Address, Call, CuType, Held, Interval, Occurrence, Owner, PartStat, Party
 from rules.people import required_people
 
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
@@ -88,7 +88,9 @@ class _Room:
         self._mine = frozenset(owner.addresses)
         self._users = known.users
         self._names = self._named(owner, known)
-        self._required = [one.address for one in required_people(occurrence, owner)]
+        required = required_people(occurrence, owner)
+        self._required = [one.address for one in required]
+        self._expected = [one.address for one in required if one.partstat is not PartStat.DECLINED]
         self._spans: dict[Address, list[Interval]] = {}
         self.strangers = 0
         self.learned: dict[str, Address] = {}
@@ -103,7 +105,9 @@ class _Room:
         if why:
             return Held.UNKNOWN, why
         if here and not came:
-            return self._accuse(Held.MISSED_BY_ATTENDEE, self._required, [self._me])
+            if not self._expected:
+                return Held.UNKNOWN, "everybody required had said no"
+            return self._accuse(Held.MISSED_BY_ATTENDEE, self._expected, [self._me])
         if came and not here and (self._me in self._spans or self._my_account_is_known()):
             return self._accuse(Held.MISSED_BY_ME, [self._me], came)
         return Held.UNKNOWN, "it is not clear who was there when"

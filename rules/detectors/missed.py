@@ -54,10 +54,12 @@ def _by_evidence(
     looking.at(f"missed by {when.by}", holds, "attendance", value, evidence.at)
     mine = when.by == "me"
     who = "I" if mine else "the other side"
+    # Whoever had said no has missed nothing, unless the owner says so of them alone.
+    expected = [one for one in people if one.partstat is not PartStat.DECLINED] or people
     return looking.verdict(
         holds,
         f"{who} missed it, says {evidence.source}",
-        people=(one.address for one in people),
+        people=(one.address for one in expected),
         tone=BY_ME if mine else "",
         since=(evidence.at,),
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from rules.attendance import attendance_of
 from rules.model import Attendance, Held, PartStat
-from tests.support.meetings import JO, ME, NOW, account, at, meeting, plan, policy, rule, snapshot, step
+from tests.support.meetings import AL, JO, ME, NOW, account, at, meeting, plan, policy, rule, snapshot, step
 
 OVER = replace(meeting(starts=-1, people={JO: PartStat.ACCEPTED}), conference="abc-mnop-xyz")
 RECORD = {"kickoff": Attendance(held=Held.MISSED_BY_ATTENDEE, source="Google Meet", at=NOW)}
@@ -44,6 +44,12 @@ def test_records_are_waited_for() -> None:
     assert [one.to for one in plan(ASKING, OVER, accounts=SLOW, records=RECORD).intents] == [JO]
     late = {"acme": replace(SLOW["acme"], seen_at=at(0.5))}
     assert [one.to for one in plan(ASKING, OVER, hours=0.5, accounts=late).intents] == [ME]
+
+
+def test_whoever_said_no_is_not_written_to() -> None:
+    """Al said no and missed nothing; Jo had said yes."""
+    both = meeting(starts=-1, people={JO: PartStat.ACCEPTED, AL: PartStat.DECLINED})
+    assert [one.to for one in plan(ASKING, both, records=RECORD).intents] == [JO]
 
 
 def test_without_a_call_nothing_is_waited_for() -> None:

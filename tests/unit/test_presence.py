@@ -141,6 +141,15 @@ def test_one_of_those_required_is_enough() -> None:
     assert of(call(there(ME_IN)), one=two).held is Held.MISSED_BY_ATTENDEE
 
 
+def test_whoever_said_no_missed_nothing() -> None:
+    """A no is an answer: alone it leaves nobody to be missed, and beside others it does not count."""
+    no = Attendee(address=JO, name="Jo Winter", partstat=PartStat.DECLINED)
+    yes = Attendee(address=AL, name="Al Okafor", partstat=PartStat.ACCEPTED)
+    assert of(call(there(ME_IN)), one=invited(attendees=(no,))).why == "everybody required had said no"
+    assert of(call(there(ME_IN)), one=invited(attendees=(no, yes))).held is Held.MISSED_BY_ATTENDEE
+    assert of(call(there(ME_IN), there(JO_IN)), one=invited(attendees=(no, yes))).held is Held.HELD
+
+
 def test_who_is_not_required_makes_it_doubtful() -> None:
     """An optional guest came instead: perhaps they stood in."""
     guest = Attendee(address=AL, name="Al Okafor", role=Role.OPTIONAL)
