@@ -44,6 +44,7 @@ MOST_BUSY = 50
 _CHANGED = "The meeting was changed since it was read."
 _GONE = "The meeting is no longer in the calendar."
 _SECOND = timedelta(seconds=1)
+_BEFORE = timedelta(days=30)
 _COLOURS = (("no-show", "11"), ("missed", "11"), ("held", "10"))
 _OTHER_COLOUR = "5"
 _LONGEST_LABELS = 1000
@@ -156,7 +157,7 @@ class GoogleConnector:
 
     def read(self, calendar: CalendarRef, href: str, window: Interval) -> Resource | None:
         """One event with its changed instances as it is now; None when it is gone."""
-        whole = self._lists.read(calendar.id, href)
+        whole = self._lists.read(calendar.id, href, window.start)
         return None if whole is None else self._shelf(calendar).resource(href, whole, window)
 
     def move(self, occurrence: Occurrence, start: datetime, end: datetime) -> Resource:
@@ -193,7 +194,7 @@ class GoogleConnector:
         has = labels(target)
         if category.casefold() in {one.casefold() for one in has}:
             return self._shelf(calendar).resource(occurrence.href, whole, window)
-        if whole.etag != occurrence.etag:
+        if not whole.is_as(occurrence.etag):
             raise Conflict(_CHANGED)
         kept = json.dumps([*has, category], ensure_ascii=False)
         if len(kept.encode()) > _LONGEST_LABELS:
@@ -287,7 +288,8 @@ class GoogleConnector:
 
     def _there(self, occurrence: Occurrence) -> Whole:
         """The occurrence's event as it is now. Raises Conflict when it is gone."""
-        whole = self._lists.read(occurrence.key.calendar.id, occurrence.href)
+        since = occurrence.start_utc - _BEFORE
+        whole = self._lists.read(occurrence.key.calendar.id, occurrence.href, since)
         if whole is None:
             raise Conflict(_GONE)
         return whole
@@ -295,7 +297,7 @@ class GoogleConnector:
     def _unchanged(self, occurrence: Occurrence) -> Whole:
         """The same. Raises Conflict when it is not as it was read, too."""
         whole = self._there(occurrence)
-        if whole.etag != occurrence.etag:
+        if not whole.is_as(occurrence.etag):
             raise Conflict(_CHANGED)
         return whole
 
@@ -346,10 +348,8 @@ class GoogleConnector:
 
     def _after(self, occurrence: Occurrence, window: Interval) -> Resource:
         """The event after it was written."""
-        resource = self.read(occurrence.key.calendar, occurrence.href, window)
-        if resource is None:
-            raise Conflict("The meeting vanished while it was written.")
-        return resource
+        calendar = occurrence.key.calendar
+        return self._shelf(calendar).resource(occurrence.href, self._there(occurrence), window)
 
 
 def _name(entry: Json) -> str:

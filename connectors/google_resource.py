@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Resource
-from connectors.google_events import Json, ends, parsed, plain
+from connectors.google_events import Json, ends, is_cancelled, parsed, plain
 from connectors.recurrence import Copy, expand
 from rules.model import CalendarRef, Interval, Occurrence
 
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
-_YEARS = timedelta(days=2 * 365)
+YEARS = timedelta(days=2 * 365)
+
+
+_GONE = "~"
+"""What stands in an etag before that of the cancelled instances."""
 
 
 @dataclass(slots=True)
@@ -30,12 +34,18 @@ class Whole:
 
     @property
     def etag(self) -> str:
-        """The event's own, and that of all its changed instances together."""
+        """The event's own, and those of its changed and of its cancelled instances together."""
+        live = {name: one for name, one in self.changed.items() if not is_cancelled(one)}
         own = str(self.event.get("etag", "")) if self.event is not None else ""
-        if not self.changed:
-            return own
-        parts = "\n".join(f"{name} {one.get('etag', '')}" for name, one in sorted(self.changed.items()))
-        return f"{own}+{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
+        if live:
+            own += f"+{_digest(live)}"
+        if len(live) < len(self.changed):
+            own += f"{_GONE}{_digest({name: self.changed[name] for name in self.changed.keys() - live})}"
+        return own
+
+    def is_as(self, etag: str) -> bool:
+        """Whether nothing that is still there has changed since it had that etag."""
+        return self.etag.partition(_GONE)[0] == etag.partition(_GONE)[0]
 
     def write(self, zone: str) -> str:
         """As text; ``zone`` is the calendar's own."""
@@ -52,6 +62,11 @@ class Whole:
             return cls(kept["event"], kept.get("changed") or {}), kept["zone"]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("not an event of Google's") from error
+
+
+def _digest(instances: dict[str, Json]) -> str:
+    parts = "\n".join(f"{name} {one.get('etag', '')}" for name, one in sorted(instances.items()))
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,7 @@ class Shelf:
         except ValueError:
             return False
         if whole.event is not None and whole.event.get("recurrence"):
-            later = self.resource("", whole, Interval(by, by + _YEARS), raw)
+            later = self.resource("", whole, Interval(by, by + YEARS), raw)
             return not later.occurrences and not later.broken
         events = [whole.event] if whole.event is not None else list(whole.changed.values())
         return all((ended := ends(one)) is not None and ended <= by for one in events)

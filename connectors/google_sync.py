@@ -15,7 +15,7 @@ from typing import Any
 from connectors.base import CursorExpired, LimitExceeded, Resource, Retryable
 from connectors.google_client import GoogleClient, Refused
 from connectors.google_events import FIELDS, Json, is_cancelled, is_dismissed
-from connectors.google_resource import Shelf, Whole
+from connectors.google_resource import YEARS, Shelf, Whole
 from rules.model import Interval
 
 PAGE = 2500
@@ -105,8 +105,11 @@ class EventLists:
             sync_token=str(answer.get("nextSyncToken") or ""),
         )
 
-    def read(self, calendar: str, href: str) -> Whole | None:
-        """An event as it is now, with its changed instances; None when it is gone."""
+    def read(self, calendar: str, href: str, since: datetime) -> Whole | None:
+        """An event as it is now, with its changed instances; None when it is gone.
+
+        Cancelled instances are those of the years after ``since``.
+        """
         try:
             event = self._client.execute(self.events.get(calendarId=calendar, eventId=href, fields=FIELDS))
         except Refused as error:
@@ -119,8 +122,28 @@ class EventLists:
             return Whole(None, {href: event})
         whole = Whole(event)
         if event.get("recurrence"):
-            whole.changed = self._changed_instances(calendar, event)
+            # That a UID finds what is cancelled, too, Google does not say; it has another list for that.
+            whole.changed = self._cancelled_instances(calendar, href, since)
+            whole.changed |= self._changed_instances(calendar, event)
         return whole
+
+    def _cancelled_instances(self, calendar: str, href: str, since: datetime) -> dict[str, Json]:
+        request = self.events.instances(
+            calendarId=calendar,
+            eventId=href,
+            showDeleted=True,
+            timeMin=since.isoformat(),
+            timeMax=(since + YEARS).isoformat(),
+            maxResults=PAGE,
+            fields=f"items({FIELDS})",
+        )
+        try:
+            items = self._client.execute(request).get("items") or ()
+        except Refused as error:
+            if error.status in {404, 410}:
+                return {}
+            raise
+        return {one["id"]: one for one in items if is_cancelled(one)}
 
     def _changed_instances(self, calendar: str, event: Json) -> dict[str, Json]:
         """Those of a series, by its UID: the only list that names them without expanding the series."""
@@ -235,7 +258,7 @@ class Gatherer:
                 continue
             held = self._held.whole(href)
             if held is None and href in self._held.etags():
-                held = self._lists.read(calendar, href)
+                held = self._lists.read(calendar, href, self._window.start)
             if held is None or held.event is None:
                 self._alone(instances, {})
             else:
@@ -267,7 +290,7 @@ class Gatherer:
             self._keep(href, Whole(event, held.changed | instances), {})
 
     def _read_again(self, calendar: str, href: str, event: Json, instances: dict[str, Json]) -> None:
-        now = self._lists.read(calendar, href)
+        now = self._lists.read(calendar, href, self._window.start)
         self._keep(href, now if now is not None else Whole(event, instances), {})
 
     def _alone(self, instances: dict[str, Json], etags: dict[str, str]) -> None:

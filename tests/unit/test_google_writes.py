@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from connectors.base import Conflict, ConnectorError, NeedsLogin, Rejected, Resource, Retryable
 from rules.model import Address, Interval, Occurrence, PartStat
 from tests.support.fake_google import faults
+from tests.support.fake_google.wire import Answer, Request
 from tests.support.google_account import JO, ME, GoogleAccount, google_account
 from tests.support.ics import WINDOW
 
@@ -108,7 +110,7 @@ def test_a_meeting_that_changed_is_not_written_to(account: GoogleAccount, change
         "edit": lambda: account.google.edit(before.href, summary="New"),
         "answer": lambda: account.google.answer(before.href, JO, "declined"),
         "cancel": lambda: account.google.cancel(before.href),
-        "instance": lambda: account.google.cancel(account.google.instance(before.href, at(16))),
+        "instance": lambda: account.google.move(account.google.instance(before.href, at(16)), at(17)),
     }
     changes[change]()
     with pytest.raises(Conflict):
@@ -116,6 +118,36 @@ def test_a_meeting_that_changed_is_not_written_to(account: GoogleAccount, change
     with pytest.raises(Conflict):
         account.connector.label(before, "[held]")
     assert account.google.count(PATCH) == 0
+
+
+def without_cancelled(_: Request, whole: Answer) -> Answer:
+    """The same list without what is cancelled."""
+    told = json.loads(whole.body)
+    told["items"] = [one for one in told["items"] if one["status"] != "cancelled"]
+    return Answer.of(whole.status, told)
+
+
+@pytest.mark.parametrize("by_uid", [True, False])
+def test_a_cancelled_neighbour_is_no_change(account: GoogleAccount, *, by_uid: bool) -> None:
+    """Of a series one meeting goes, the others can be moved, whether or not a UID finds what is gone."""
+    mine(account, recurrence=["RRULE:FREQ=WEEKLY;COUNT=4"])
+    if not by_uid:
+        spoiled = faults.Effect(spoil=without_cancelled)
+        account.google.fail(
+            "calendar.events.list", spoiled, times=None, when=lambda one: "iCalUID" in one.query
+        )
+    first, second, third, _ = account.occurrences()
+    account.google.cancel(account.google.instance(first.href, at(16)))
+    with pytest.raises(Conflict):
+        account.connector.label(second, "[held]")
+    account.connector.move(first, first.start + HOUR, first.end + HOUR)
+    found = account.connector.read(account.ref, first.href, WINDOW)
+    assert found is not None
+    assert [f"{one.start:%d %H}" for one in found.occurrences] == ["09 10", "23 09", "30 09"]
+    account.poll()
+    assert account.held[first.href] == found
+    with pytest.raises(Conflict):  # its neighbour has moved meanwhile
+        account.connector.move(third, third.start + HOUR, third.end + HOUR)
 
 
 @pytest.mark.parametrize(
