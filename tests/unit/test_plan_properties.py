@@ -97,7 +97,7 @@ def test_no_intent_outside_its_time_in_quiet_hours_or_against_a_word(one: Snapsh
 def test_unknown_writes_to_nobody_but_the_owner(one: Snapshot, rules: Policy) -> None:
     """Where answers are not trusted and nothing is recorded, what rests on them is silent."""
     trustless = {name: replace(each, rsvp_trusted=False) for name, each in one.accounts.items()}
-    unknown = planned(replace(one, accounts=trustless, attendance={}), rules)
+    unknown = planned(replace(one, accounts=trustless, attendance={}, records={}), rules)
     writing = {each.rule for each in unknown.intents if each.do in FOREIGN}
     assert writing <= {"clash", "away", "gone", "quiet"}
     vanished = {each.key for each in one.subjects if each.removed_at is not None}
