@@ -25,16 +25,24 @@ class Hook:
         """One request."""
         data = b""
         while b"\r\n\r\n" not in data:
-            data += client.recv(65536)
+            data += _more(client)
         head, _, body = data.partition(b"\r\n\r\n")
         lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
         while len(body) < int(headers["content-length"]):
-            body += client.recv(65536)
+            body += _more(client)
         self.heard.append((headers, body))
         if self.silent:
             stop.wait(10)
         client.sendall(self.answer)
+
+
+def _more(client: socket.socket) -> bytes:
+    """The next bytes. Raises ConnectionError when the client has hung up."""
+    data = client.recv(65536)
+    if not data:
+        raise ConnectionError
+    return data
 
 
 @contextlib.contextmanager
