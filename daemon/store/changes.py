@@ -21,7 +21,7 @@ from daemon.store.comparing import Held, Stored, Work, compare
 from daemon.store.engine import owner_of
 from daemon.store.rows import chosen, chunks, to_occurrence
 from daemon.store.schema import calendars, occurrences, resources
-from daemon.store.waking import wake_everything, wake_overlaps, wake_uids
+from daemon.store.waking import wake_everything, wake_overlaps, wake_people, wake_uids
 from daemon.store.writing import held_resources, write_occurrences, write_resources
 from rules.model import Address, CalendarRef, OccurrenceKey
 
@@ -210,6 +210,8 @@ def _take(
     elif work.changed or work.removed:
         wake_uids(conn, sorted({key.uid for key in work.changed | work.removed}), now)
         wake_overlaps(conn, work.touched, now)
+        if mine and (work.removed or work.update):
+            wake_people(conn, work.people - set(mine), now)
     contacts.wake(conn, work.people, now)
     events = _count(conn, calendar.id)
     conn.execute(update(calendars).where(calendars.c.id == calendar.id).values(events=events))

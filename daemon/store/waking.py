@@ -5,14 +5,14 @@ An occurrence that already waits to be looked at keeps its place in the queue.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, or_, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, or_, select, update
 
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks
-from daemon.store.schema import occurrences
+from daemon.store.schema import occurrences, people
 from rules.model import Interval
 
 LONG = timedelta(days=1)
@@ -22,6 +22,10 @@ Time = datetime | BindParameter[datetime]
 
 RECENT = timedelta(days=30)
 """What ended longer ago is not looked at again because of a neighbour."""
+
+
+LATELY = timedelta(days=7)
+"""What ended longer ago is not looked at again because another meeting with its people changed."""
 
 
 def overlaps(reach: Time, start: Time, end: Time) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -62,6 +66,16 @@ def wake_overlaps(conn: Connection, intervals: Iterable[Interval], now: datetime
     for start, end in _merged(intervals):
         for where in overlaps(start - LONG, start, end):
             wake(conn, where, now)
+
+
+def wake_people(conn: Connection, addresses: Collection[str], now: datetime) -> None:
+    """Wake the meetings with these people that are ahead or ended lately: one may replace another."""
+    p = people.c
+    for some in chunks(sorted(addresses)):
+        theirs = select(p.occurrence_id).where(
+            p.owner == owner_of(conn), p.address.in_(some), p.start > now - LATELY
+        )
+        wake(conn, occurrences.c.id.in_(theirs), now)
 
 
 def wake_everything(conn: Connection, now: datetime) -> None:

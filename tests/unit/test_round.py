@@ -135,6 +135,19 @@ def test_a_mark_made_in_a_calendar_app_sends_the_offer(world: World) -> None:
     assert "Weekly sync" in mail["Subject"]
 
 
+def test_a_meeting_whose_replacement_falls_through_is_offered_again(world: World) -> None:
+    """What a later meeting had settled is open once that meeting is gone."""
+    made = f"CREATED:{at(2):%Y%m%dT%H%M%SZ}"
+    later = meeting("again", 30, "ACCEPTED").replace("CREATED:20260101T000000Z", made)
+    world.put("acme", "sync", meeting("sync", 1, "ACCEPTED"))
+    assert world.round(2) == []
+    world.put("acme", "again", later)
+    world.put("acme", "sync", meeting("sync", 1, "ACCEPTED", title="[no-show] Kickoff review"))
+    assert world.round(1) == []
+    world.calendars["acme"].remove("/again.ics")
+    assert world.round(1) == [JO]
+
+
 def test_two_clients_booked_over_each_other(tmp_path: Path) -> None:
     """The lower-ranked side is asked to move, the other hears nothing, and neither learns of the other."""
     world = World(tmp_path, RULES, accounts=("acme", "initech"))

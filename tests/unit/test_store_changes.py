@@ -12,7 +12,7 @@ import pytest
 from connectors.base import ChangeSet, Cursor
 from daemon.store import Store, agenda, calendars
 from rules.model import Address, Attendee, Occurrence, OccurrenceKey, PartStat, Timing
-from tests.support.meetings import JO, NOW, meeting
+from tests.support.meetings import BO, JO, NOW, meeting
 from tests.support.stores import ACME, HORIZON, OWN, fresh_store, info, put, resource
 
 LATER = NOW + timedelta(minutes=5)
@@ -85,23 +85,27 @@ def test_kept_resources_are_observed(store: Store) -> None:
     assert {one.observed_at for one in all_of(store).values()} == {LATER}
 
 
+OTHERS = {BO: PartStat.ACCEPTED}
+
+
 def test_moved_meeting_is_dated_and_wakes_its_neighbours(store: Store) -> None:
-    """A move wakes what it overlapped, what it overlaps now and its copies elsewhere, and nothing else."""
+    """A move wakes what it overlapped, what it overlaps now, its copies and its people's other meetings."""
     put(
         store,
         resource(meeting("moved", starts=50)),
         resource(meeting("before", starts=50.25)),
         resource(meeting("after", starts=60.25)),
-        resource(meeting("touching", starts=50.5)),
-        resource(meeting("far", starts=90)),
+        resource(meeting("touching", starts=50.5, people=OTHERS)),
+        resource(meeting("far", starts=90, people=OTHERS)),
+        resource(meeting("theirs", starts=95)),
         full=True,
     )
     put(store, resource(meeting("moved", starts=50, account="own")), ref=OWN, full=True)
     lull(store)
     put(store, resource(meeting("moved", starts=60), etag="2"), now=LATER)
-    assert awake(store) == {"moved", "before", "after"}
+    assert awake(store) == {"moved", "before", "after", "theirs"}
     with store.read() as conn:
-        assert len(agenda.due(conn, LATER, 10)) == 4
+        assert len(agenda.due(conn, LATER, 10)) == 5
     one = all_of(store)[meeting("moved").key]
     assert one.time_changed_at == LATER
 
@@ -129,7 +133,13 @@ def test_partial_result_removes_only_what_it_names(store: Store) -> None:
 
 def test_full_result_removes_what_is_absent(store: Store) -> None:
     """In a full result what neither changed nor stayed is gone, and what it overlapped wakes."""
-    put(store, resource(meeting("a")), resource(meeting("b")), resource(meeting("c", starts=99)), full=True)
+    put(
+        store,
+        resource(meeting("a")),
+        resource(meeting("b")),
+        resource(meeting("c", starts=99, people=OTHERS)),
+        full=True,
+    )
     lull(store)
     applied = put(store, kept=["/b.ics", "/c.ics"], full=True, now=LATER)
     assert {key.uid for key in applied.removed_keys} == {"a"}
