@@ -171,17 +171,11 @@ class Decider:
 
 def remember(conn: Connection, plan: Plan, now: datetime) -> bool:
     """Add to the history with people what the plan noted; whether that was news."""
-    news = [
-        contacts.note(
-            conn,
-            one.address,
-            one.encounter,
-            one.occurrence if one.encounter.met is Met.HELD else None,
-            now,
-        )
+    words = [
+        contacts.Word(one.address, one.encounter, one.occurrence if one.encounter.met is Met.HELD else None)
         for one in plan.noted
     ]
-    return any(news)
+    return contacts.note_all(conn, words, now)
 
 
 def _joined(plan: Plan, other: Plan) -> Plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -37,33 +37,73 @@ class _Known(NamedTuple):
     last: Occurrence | None
 
 
+class Word(NamedTuple):
+    """What one meeting with somebody came to, and the meeting itself where it was held."""
+
+    address: Address
+    encounter: Encounter
+    last: Occurrence | None
+
+
 def note(
     conn: Connection, address: Address, encounter: Encounter, last: Occurrence | None, now: datetime
 ) -> bool:
-    """Remember what one meeting with somebody came to; whether that was news.
+    """Remember one word; whether it was news."""
+    return note_all(conn, [Word(address, encounter, last)], now)
 
-    A later word about the same meeting replaces the earlier. ``last`` is the meeting itself where it was
-    held: it is kept when it ends later than the one known, or is the same. One that turns out not to have
-    been held stays until another was. News wakes the contact.
+
+def note_all(conn: Connection, words: Collection[Word], now: datetime) -> bool:
+    """Remember what meetings came to; whether any of it was news.
+
+    A later word about the same meeting replaces the earlier. ``last`` is kept when it ends later than the
+    one known, or is the same. One that turns out not to have been held stays until another was. News
+    wakes the contact.
     """
-    c = contacts.c
-    row = conn.execute(select(contacts).where(c.owner == owner_of(conn), c.address == address)).one_or_none()
-    known = _Known((), None) if row is None else _known(row)
-    met = {one.identity: one for one in known.encounters} | {encounter.identity: encounter}
-    encounters = tuple(sorted(met.values(), key=lambda one: (one.at, one.identity))[-MOST:])
-    kept = _later(known.last, last)
-    if row is not None and encounters == known.encounters and _same(kept, known.last):
-        return False
-    values = {
-        "encounters": _encoded(encounters),
-        "met_at": encounters[-1].at,
-        "updated_at": now,
-        "wake_at": None if kept is None else now,
-        **_place(kept),
+    before = _known_of(conn, {word.address for word in words})
+    after = dict(before)
+    for address, encounter, last in words:
+        known = after.get(address, _Known((), None))
+        met = {one.identity: one for one in known.encounters} | {encounter.identity: encounter}
+        encounters = tuple(sorted(met.values(), key=lambda one: (one.at, one.identity))[-MOST:])
+        after[address] = _Known(encounters, _later(known.last, last))
+    news = {
+        address: known
+        for address, known in after.items()
+        if address not in before
+        or known.encounters != before[address].encounters
+        or not _same(known.last, before[address].last)
     }
-    statement = insert(contacts).values(owner=owner_of(conn), address=address, **values)
-    conn.execute(statement.on_conflict_do_update(index_elements=["owner", "address"], set_=values))
-    return True
+    if news:
+        statement = insert(contacts)
+        renewed = {name: statement.excluded[name] for name in _row(_Known((), None), now)}
+        conn.execute(
+            statement.on_conflict_do_update(index_elements=["owner", "address"], set_=renewed),
+            [
+                {"owner": owner_of(conn), "address": address, **_row(known, now)}
+                for address, known in news.items()
+            ],
+        )
+    return bool(news)
+
+
+def _known_of(conn: Connection, addresses: Collection[Address]) -> dict[Address, _Known]:
+    c = contacts.c
+    return {
+        Address(row.address): _known(row)
+        for some in chunks(sorted(addresses))
+        for row in conn.execute(select(contacts).where(c.owner == owner_of(conn), c.address.in_(some)))
+    }
+
+
+def _row(known: _Known, now: datetime) -> dict[str, Any]:
+    """The columns of a contact of whom there is news."""
+    return {
+        "encounters": _encoded(known.encounters),
+        "met_at": max((one.at for one in known.encounters), default=now),
+        "updated_at": now,
+        "wake_at": None if known.last is None else now,
+        **_place(known.last),
+    }
 
 
 def of(conn: Connection, addresses: Iterable[Address]) -> dict[Address, Contact]:
