@@ -62,6 +62,11 @@ class Decider:
         """The owner's working hours, in which business days are counted."""
         return self._settings.owner.hours
 
+    @property
+    def asks_of_contacts(self) -> bool:
+        """Whether any rule is about people gone quiet."""
+        return self._gatherer.asks_of_contacts
+
     def policy(self, conn: Connection, now: datetime) -> Policy:
         """The rules with what the owner has said since: silences, opt-outs, demotions."""
         return in_force(conn, self._settings.policy, now)
@@ -86,7 +91,7 @@ class Decider:
     def _due(self, conn: Connection, now: datetime) -> list[Occurrence]:
         """The meetings to look at: those whose time has come, and those last held with people in question."""
         due = agenda.due(conn, now, BATCH)
-        if not self._gatherer.asks_of_contacts:
+        if not self.asks_of_contacts:
             return due
         return [*due, *self.last_held(conn, now, BATCH, besides={one.key for one in due})]
 
@@ -97,7 +102,7 @@ class Decider:
 
         As the calendar shows them, or as they are remembered where it no longer does.
         """
-        if not self._gatherer.asks_of_contacts:
+        if not self.asks_of_contacts:
             return []
         lasts = {one.last.key: one.last for one in contacts.due(conn, until, most) if one.last is not None}
         wanted = {key: one for key, one in lasts.items() if key not in besides}

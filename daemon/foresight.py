@@ -55,10 +55,11 @@ def foresee(office: Office, at: datetime | None = None, progress: Progress | Non
     with office.store.read() as conn:
         waiting = [*deliveries.list_(conn, State.PENDING), *deliveries.list_(conn, State.RETRYING)]
     plan = _evaluated(office, then, as_just_read=at is not None)
-    with office.store.write() as conn:
-        news = remember(conn, plan, then)
-    if news:  # somebody may have gone quiet
-        plan = _evaluated(office, then, as_just_read=at is not None)
+    if office.decider.asks_of_contacts:
+        with office.store.write() as conn:
+            news = remember(conn, plan, then)
+        if news:  # somebody may have gone quiet
+            plan = _evaluated(office, then, as_just_read=at is not None)
     queued = [one.intent for one in waiting if one.key is not None and one.due <= then < one.until]
     auto = [one for one in plan.intents if one.mode == Mode.AUTO and not one.hold]
     return Foresight(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from daemon.mail.foreign_text import clean
+from daemon.outbox_notices import KEEP_TRYING
 from daemon.poll import PollReport
 from daemon.store import calendars, deliveries
 from rules.hours import zone
@@ -16,9 +17,6 @@ AT_ONCE = frozenset({"sign-in needed", "shrunk"})
 """Troubles that do not mend themselves; any other is told when it happens twice in a row."""
 
 PATIENCE = 2
-
-KEEP_TRYING = timedelta(days=2)
-"""How long a notice may wait for the mail server."""
 
 
 def tell_of_poll(conn: Connection, report: PollReport, owner: Owner, now: datetime) -> None:

@@ -44,7 +44,7 @@ from rules.model import (
     OccurrenceKey,
     Snapshot,
 )
-from rules.policy import TO_OTHERS, Mode, Policy, Silent
+from rules.policy import TO_OTHERS, Mode, Policy
 
 INSTANT = timedelta(seconds=1)
 """The least time between two looks, so that nothing can spin."""
@@ -186,7 +186,6 @@ class _Player:
         self._store = store
         self._past = past
         self._decider = _Seeing(store, settings)
-        self._asks_of_contacts = any(isinstance(rule.when, Silent) for rule in settings.policy.rules)
         self._looked: datetime | None = None
 
     def advance(self, until: datetime) -> None:
@@ -221,7 +220,7 @@ class _Player:
         """When the rules want to look again."""
         with self._store.read() as conn:
             asked = [agenda.next_wake(conn)]
-            if self._asks_of_contacts:
+            if self._decider.asks_of_contacts:
                 asked.append(contacts.next_wake(conn))
         at = min((one for one in asked if one is not None), default=None)
         if at is None or self._looked is None:
@@ -240,7 +239,7 @@ class _Player:
         self.played.messages += [_message(one, now) for one in decided.planned]
         with self._store.write() as conn:
             take_as_sent(conn, now)
-            if self._asks_of_contacts:
+            if self._decider.asks_of_contacts:
                 contacts.wake(conn, [one.to for one in decided.planned if one.do in TO_OTHERS], now)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from daemon import horizon
 from daemon.store import agenda, contacts
+from daemon.store.waking import LONG, merged
 from rules.model import (
     Address,
     Contact,
@@ -29,9 +30,6 @@ KNOT_ROUNDS = 4
 
 MOST_OVERLAPS = 5000
 """More overlapping meetings than this are not looked at."""
-
-LONG = timedelta(days=1)
-"""A meeting under way began no longer ago than this; the few longer ones are not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +147,3 @@ class Gatherer:
 
     def _people(self, occurrence: Occurrence) -> list[Address]:
         return [one.address for one in required_people(occurrence, self._owner)]
-
-
-def merged(spans: Iterable[Interval]) -> list[Interval]:
-    """The same time in as few intervals as possible."""
-    found: list[Interval] = []
-    for span in sorted(spans, key=lambda one: (one.start, one.end)):
-        if found and span.start <= found[-1].end:
-            found[-1] = Interval(found[-1].start, max(found[-1].end, span.end))
-        else:
-            found.append(span)
-    return found

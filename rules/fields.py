@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from rules.faults import Fault, Faults, brief, fault, not_one_of, not_yet, shown
+from rules.faults import Fault, Faults, brief, fault, not_one_of, shown
 from rules.model import Address
 
 LONGEST = timedelta(days=366)
@@ -310,17 +310,6 @@ def _version(value: object) -> object:
 
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 """The version of a file's grammar."""
-
-
-def refused_later(*words: str) -> BeforeValidator:
-    """Refuses words that only a later version knows."""
-
-    def check(value: object) -> object:
-        if isinstance(value, str) and value in words:
-            raise Faults([not_yet(value)])
-        return value
-
-    return BeforeValidator(check)
 
 
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\\]{1,64}@[^\s@<>,;:\"()\\]{1,190}")

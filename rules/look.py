@@ -128,9 +128,12 @@ class Examiner:
                 Because(predicate="not inhibited", holds=False, field="inhibited_by", value=inhibitor),
             )
         outcome = _outcome(verdict, inhibitor)
-        steps = tuple(self._steps(rule, occurrence, verdict, now)) if outcome is Outcome.HOLDS else ()
+        turns = timed(rule, occurrence, self.view.owner.hours)
+        holds = outcome is Outcome.HOLDS
+        steps = tuple(self._steps(rule, occurrence, verdict, turns, now=now)) if holds else ()
         again = {one.again for one in steps if one.again is not None}
-        instants = self._wake(rule, occurrence, verdict) | again | {*turning}
+        edges = {at for one in turns for at in (one.due, one.until)}
+        instants = {*verdict.wake, *turning} | edges | again
         return Look(
             rule=rule,
             occurrence=occurrence,
@@ -203,10 +206,9 @@ class Examiner:
         return None, tuple(turning)
 
     def _steps(
-        self, rule: Rule, occurrence: Occurrence, verdict: Verdict, now: datetime
+        self, rule: Rule, occurrence: Occurrence, verdict: Verdict, turns: Sequence[Timed], *, now: datetime
     ) -> Iterator[StepLook]:
-        """Each turn of each step for each of its recipients, in the order of the rule."""
-        turns = timed(rule, occurrence, self.view.owner.hours)
+        """Each of the rule's turns for each of its recipients, in their order."""
         touched = self.view.touched(occurrence)
         since = max((at for at in (verdict.since, touched) if at), default=None)
         for one in turns:
@@ -346,11 +348,6 @@ class Examiner:
                 None,
             )
         return Stage.WITHHELD, f"quiet hours until {self.view.said(ends)}", ends
-
-    def _wake(self, rule: Rule, occurrence: Occurrence, verdict: Verdict) -> set[datetime]:
-        """Every instant at which time alone may change the answer."""
-        turns = timed(rule, occurrence, self.view.owner.hours)
-        return {*verdict.wake, *(at for one in turns for at in (one.due, one.until))}
 
 
 def _wait(rule: Rule) -> timedelta:

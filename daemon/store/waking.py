@@ -63,8 +63,8 @@ def wake_uids(conn: Connection, uids: Iterable[str], now: datetime) -> None:
 
 def wake_overlaps(conn: Connection, intervals: Iterable[Interval], now: datetime) -> None:
     """Wake whatever shares time with one of these intervals."""
-    for start, end in _merged(intervals):
-        for where in overlaps(start - LONG, start, end):
+    for span in merged(intervals):
+        for where in overlaps(span.start - LONG, span.start, span.end):
             wake(conn, where, now)
 
 
@@ -83,11 +83,12 @@ def wake_everything(conn: Connection, now: datetime) -> None:
     wake(conn, occurrences.c.end > now - RECENT, now)
 
 
-def _merged(intervals: Iterable[Interval]) -> list[tuple[datetime, datetime]]:
-    merged: list[tuple[datetime, datetime]] = []
-    for interval in sorted(intervals, key=lambda i: (i.start, i.end)):
-        if merged and interval.start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], interval.end))
+def merged(spans: Iterable[Interval]) -> list[Interval]:
+    """The same time in as few intervals as possible."""
+    found: list[Interval] = []
+    for span in sorted(spans, key=lambda one: (one.start, one.end)):
+        if found and span.start <= found[-1].end:
+            found[-1] = Interval(found[-1].start, max(found[-1].end, span.end))
         else:
-            merged.append((interval.start, interval.end))
-    return merged
+            found.append(span)
+    return found
