@@ -70,6 +70,18 @@ class LimitExceeded(ConnectorError):
     """The answer was larger, deeper or slower than we accept."""
 
 
+class Tokens(Protocol):
+    """Where access tokens come from; safe to share between threads."""
+
+    def access_token(self) -> str:
+        """A token that is valid now. Raises NeedsLogin, and Retryable where it cannot be renewed yet."""
+        ...
+
+    def forget(self, token: str) -> None:
+        """Give this token out no more: it was not taken."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a server does by itself.
@@ -333,6 +345,7 @@ __all__ = [
     "Rejected",
     "Resource",
     "Retryable",
+    "Tokens",
     "Uncertain",
     "Unreachable",
 ]

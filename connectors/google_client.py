@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -24,6 +24,7 @@ from connectors.base import (
     NotSupported,
     Rejected,
     Retryable,
+    Tokens,
     Uncertain,
     Unreachable,
 )
@@ -44,18 +45,6 @@ _NO_SCOPE = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIE
 _SWITCHED_OFF = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 _FOR_NOW = frozenset({409, 425})
 _READING_POSTS = ("/freeBusy", "/batch")
-
-
-class Tokens(Protocol):
-    """Where access tokens come from; safe to share between threads."""
-
-    def access_token(self) -> str:
-        """A token that is valid now. Raises NeedsLogin, and Retryable where it cannot be renewed yet."""
-        ...
-
-    def forget(self, token: str) -> None:
-        """Give this token out no more: Google did not take it."""
-        ...
 
 
 class Refused(Rejected):
@@ -306,4 +295,4 @@ def _not_whole() -> Retryable:
     return Retryable("Google sent an answer that is not whole; nothing of it was used.")
 
 
-__all__ = ["GoogleClient", "MissingScope", "Refused", "Tokens"]
+__all__ = ["GoogleClient", "MissingScope", "Refused"]
