@@ -56,12 +56,11 @@ class _Token:
 def _ours(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
     from connectors.base import Cursor, Known
     from connectors.google import GoogleConnector
-    from connectors.google_budget import Budget
-    from connectors.google_client import GoogleClient
+    from connectors.google_client import GoogleClient, google_pace
     from rules.model import CalendarRef, Interval
 
-    budget = Budget(sleep=lambda _: None)  # the pace Google asks for is not what is measured
-    connector = GoogleConnector("own", GoogleClient(_Token(), url, budget=budget), home_zone="Europe/Lisbon")
+    pace = google_pace(sleep=lambda _: None)  # the pace Google asks for is not what is measured
+    connector = GoogleConnector("own", GoogleClient(_Token(), url, pace=pace), home_zone="Europe/Lisbon")
     ref = CalendarRef(account="own", id="dana@va.example")
     now = datetime.now(UTC)
     window = Interval(now - timedelta(days=30), now + timedelta(days=120))

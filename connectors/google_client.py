@@ -7,6 +7,7 @@ the wire is ours: one deadline, one size limit, pinned hosts, and errors named b
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -28,15 +29,19 @@ from connectors.base import (
     Uncertain,
     Unreachable,
 )
-from connectors.google_budget import Budget
 from connectors.http import READS, GuardedSession, Limits, raise_for, retry_after
 from connectors.last_piece import LastPiece
+from connectors.pace import Pace
 
 PAUSE = 10.0
 """Seconds without requests after Google asked to slow down without saying for how long."""
 
 BREAKER = 3600.0
 """Seconds without writes after a quota on them was used up."""
+
+BURST = 40
+PER_MINUTE = 540
+"""With the burst under Google's 600 requests a minute for each user and project."""
 
 _GOOGLE = "https://www.googleapis.com"
 _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
@@ -45,6 +50,13 @@ _NO_SCOPE = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIE
 _SWITCHED_OFF = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 _FOR_NOW = frozenset({409, 425})
 _READING_POSTS = ("/freeBusy", "/batch")
+
+
+def google_pace(
+    *, monotonic: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> Pace:
+    """The pace of one account's requests."""
+    return Pace("Google", burst=BURST, per_minute=PER_MINUTE, monotonic=monotonic, sleep=sleep)
 
 
 class Refused(Rejected):
@@ -68,7 +80,7 @@ class GoogleClient:
     """One thread's way to Google for one account.
 
     ``endpoint`` replaces the root of all three APIs, batch requests included; without it, or with
-    Google's usual one, each is asked at its own. ``budget`` is shared by all clients of the account. Not
+    Google's usual one, each is asked at its own. ``pace`` is shared by all clients of the account. Not
     safe to share between threads.
     """
 
@@ -78,12 +90,12 @@ class GoogleClient:
         endpoint: str = "",
         *,
         account: str = "",
-        budget: Budget | None = None,
+        pace: Pace | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.account = account
         self._root = "" if endpoint.rstrip("/") in {"", _GOOGLE} else endpoint.rstrip("/") + "/"
-        self._http = _Http(tokens, self._root or _GOOGLE, account, budget or Budget(), limits)
+        self._http = _Http(tokens, self._root or _GOOGLE, account, pace or google_pace(), limits)
 
     @cached_property
     def calendar(self) -> Any:
@@ -155,12 +167,10 @@ class _Answer(dict[str, str]):
 class _Http:
     """The face of httplib2 that the library wants, over the guarded session."""
 
-    def __init__(
-        self, tokens: Tokens, root: str, account: str, budget: Budget, limits: Limits | None
-    ) -> None:
+    def __init__(self, tokens: Tokens, root: str, account: str, pace: Pace, limits: Limits | None) -> None:
         self._tokens = tokens
         self._account = account
-        self._budget = budget
+        self._pace = pace
         self._session = GuardedSession(root, limits=limits or Limits(redirects=0), judge=self._judge)
 
     def allow(self, url: str) -> None:
@@ -175,7 +185,7 @@ class _Http:
         **_: object,
     ) -> tuple[_Answer, bytes]:
         """One answer of status 2xx. Raises ConnectorError."""
-        self._budget.take(write=_writes(method, uri))
+        self._pace.take(write=_writes(method, uri))
         token = self._tokens.access_token()
         try:
             response = self._session.request(method, uri, data=body, headers=_signed(headers, token))
@@ -185,7 +195,7 @@ class _Http:
             again = self._tokens.access_token()
             if again == token:
                 raise
-            self._budget.take(write=_writes(method, uri))
+            self._pace.take(write=_writes(method, uri))
             response = self._session.request(method, uri, data=body, headers=_signed(headers, again))
         answer = _Answer({name.lower(): value for name, value in response.headers.items()})
         answer.status = response.status_code
@@ -195,7 +205,7 @@ class _Http:
         self, uri: str, body: str, headers: dict[str, str], committing: Callable[[], None]
     ) -> requests.Response:
         """One answer of status 2xx to one POST, made once. Raises ConnectorError."""
-        self._budget.take(write=True)
+        self._pace.take(write=True)
         token = self._tokens.access_token()
         last = LastPiece(body.encode(), committing)
         try:
@@ -252,12 +262,12 @@ class _Http:
         if status == 401:
             raise SignedOut(f"Google no longer accepts the sign-in; {sign_in}")
         if status == 429 or (status == 403 and reasons & _TOO_FAST):
-            self._budget.pause(PAUSE if wait is None else wait)
+            self._pace.pause(PAUSE if wait is None else wait)
             raise Retryable(f"Google asks us to slow down (HTTP {status}).", wait)
         if status == 403 and reasons & _USED_UP:
             wait = max(wait or 0.0, BREAKER)
             if _writes(response.request.method or "", response.url):
-                self._budget.pause_writes(wait)
+                self._pace.pause_writes(wait)
             raise Retryable("Google's quota for this is used up for now; it was not done.", wait)
         if status == 403 and reasons & _NO_SCOPE:
             raise MissingScope(f"The sign-in does not cover this; {sign_in}")
@@ -295,4 +305,4 @@ def _not_whole() -> Retryable:
     return Retryable("Google sent an answer that is not whole; nothing of it was used.")
 
 
-__all__ = ["GoogleClient", "MissingScope", "Refused"]
+__all__ = ["GoogleClient", "MissingScope", "Refused", "google_pace"]

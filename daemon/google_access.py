@@ -6,8 +6,7 @@ from threading import Lock
 
 from connectors.base import NeedsLogin
 from connectors.google_auth import ByConsent, ByKey, GoogleTokens
-from connectors.google_budget import Budget
-from connectors.google_client import GoogleClient
+from connectors.google_client import GoogleClient, google_pace
 from connectors.google_scopes import Scope, missing, scopes_for
 from daemon import sign_ins
 from daemon.attendance import is_asked
@@ -27,7 +26,7 @@ class GoogleAccess:
         self._account = account
         self._endpoint = configured.endpoint
         self._client_secret = configured.client_secret
-        self._budget = Budget()
+        self._pace = google_pace()
         self._wanted = needs(settings, account)
         self._consent: ByConsent | None = None
         key = configured.service_account
@@ -41,7 +40,7 @@ class GoogleAccess:
 
     def client(self) -> GoogleClient:
         """A client for one thread."""
-        return GoogleClient(self.tokens, self._endpoint, account=self._account, budget=self._budget)
+        return GoogleClient(self.tokens, self._endpoint, account=self._account, pace=self._pace)
 
     def client_secret(self) -> str:
         """The text of the console's file. Raises NeedsLogin."""

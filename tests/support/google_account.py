@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 from connectors.base import ChangeSet, Cursor, Known, Resource
 from connectors.google import GoogleConnector
-from connectors.google_budget import Budget
-from connectors.google_client import GoogleClient
+from connectors.google_client import GoogleClient, google_pace
 from connectors.http import Limits
 from rules.model import CalendarRef, Interval, Occurrence
 from tests.support.fake_google.events import Calendar
@@ -101,12 +100,12 @@ def connect(
 ) -> GoogleConnector:
     """A connector of Dana's, whose waiting costs no time."""
     clock = clock or Idle()
-    budget = Budget(monotonic=clock.now, sleep=clock.sleep)
+    pace = google_pace(monotonic=clock.now, sleep=clock.sleep)
     client = GoogleClient(
         StaticToken(google.oauth.token(ME)),
         google.root,
         account="acme",
-        budget=budget,
+        pace=pace,
         limits=limits or Limits(redirects=0, wait_seconds=0.01),
     )
     return GoogleConnector("acme", client, calendars=calendars, home_zone=LISBON)

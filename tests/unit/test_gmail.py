@@ -17,8 +17,7 @@ from connectors.base import (
     Unreachable,
 )
 from connectors.gmail import Gmail
-from connectors.google_budget import Budget
-from connectors.google_client import GoogleClient
+from connectors.google_client import GoogleClient, google_pace
 from connectors.http import Limits
 from tests.support.fake_google import FakeGoogle, fake_google, faults
 from tests.support.google_ics import StaticToken
@@ -43,7 +42,7 @@ def gmail(google: FakeGoogle, *scopes: str, sender: str = DANA, seconds: float =
     """Dana's mailbox; without scopes the sign-in allows everything."""
     token = StaticToken(google.oauth.token(DANA, *(GMAIL + name for name in scopes)))
     limits = Limits(seconds=seconds, redirects=0, wait_seconds=0.01)
-    client = GoogleClient(token, google.root, account="acme", budget=Budget(), limits=limits)
+    client = GoogleClient(token, google.root, account="acme", pace=google_pace(), limits=limits)
     return Gmail(client, sender)
 
 
@@ -154,7 +153,7 @@ def test_what_google_refuses_was_not_kept(
 
 def test_a_server_that_is_away_was_told_nothing() -> None:
     """No connection, no commitment: it can be tried again without fear."""
-    client = GoogleClient(StaticToken("t"), f"http://127.0.0.1:{free_port()}/", budget=Budget())
+    client = GoogleClient(StaticToken("t"), f"http://127.0.0.1:{free_port()}/", pace=google_pace())
     commits = Commits()
     with pytest.raises(Unreachable):
         Gmail(client, DANA).send(DANA, [JO], letter(), commits)

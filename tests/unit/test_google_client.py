@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.base import ConnectorError, NotSupported, Retryable
-from connectors.google_budget import Budget
-from connectors.google_client import GoogleClient, Refused
+from connectors.google_client import GoogleClient, Refused, google_pace
 from tests.support.fake_google import faults
 from tests.support.fake_google.server import fake_google
 from tests.support.google_account import ME, Idle
@@ -105,10 +104,10 @@ def test_refusals_are_told_in_words(
 def test_a_burst_is_let_through_and_then_paced() -> None:
     """Never more than 600 requests in any minute, whatever is asked (Google's quota for each user)."""
     clock = Idle()
-    budget = Budget(monotonic=clock.now, sleep=clock.sleep)
+    pace = google_pace(monotonic=clock.now, sleep=clock.sleep)
     taken = []
     for _ in range(2000):
-        budget.take()
+        pace.take()
         taken.append(clock.at)
     assert all(later - first >= 60 for first, later in zip(taken, taken[600:], strict=False))
     assert max(clock.slept) < 0.2
@@ -117,15 +116,15 @@ def test_a_burst_is_let_through_and_then_paced() -> None:
 def test_a_pause_of_writing_lets_reading_go_on() -> None:
     """Each pause ends by itself, and a shorter one does not end a longer one."""
     clock = Idle()
-    budget = Budget(monotonic=clock.now, sleep=clock.sleep)
-    budget.pause_writes(3600)
-    budget.pause_writes(5)
-    budget.take()
+    pace = google_pace(monotonic=clock.now, sleep=clock.sleep)
+    pace.pause_writes(3600)
+    pace.pause_writes(5)
+    pace.take()
     with pytest.raises(Retryable) as caught:
-        budget.take(write=True)
+        pace.take(write=True)
     assert caught.value.retry_after == 3600
     clock.at += 3600
-    budget.take(write=True)
-    budget.pause(30)
+    pace.take(write=True)
+    pace.pause(30)
     with pytest.raises(Retryable):
-        budget.take()
+        pace.take()

@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 
 from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, NotSupported, Rejected, Retryable
-from connectors.google_budget import Budget
-from connectors.google_client import GoogleClient
+from connectors.google_client import GoogleClient, google_pace
 from connectors.google_meet import MOST_PARTIES, MeetAttendance
 from connectors.http import Limits
 from rules.model import Interval
@@ -36,7 +35,7 @@ def google() -> Iterator[FakeGoogle]:
 def meet(google: FakeGoogle) -> Iterator[MeetAttendance]:
     """The source, impatient."""
     limits = Limits(seconds=1, redirects=0, body_bytes=1024 * 1024, wait_seconds=0.01)
-    client = GoogleClient(StaticToken(google.oauth.token(ME)), google.root, budget=Budget(), limits=limits)
+    client = GoogleClient(StaticToken(google.oauth.token(ME)), google.root, pace=google_pace(), limits=limits)
     source = MeetAttendance(client)
     yield source
     source.close()

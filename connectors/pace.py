@@ -1,32 +1,33 @@
-"""How often one Google account may be asked: an even pace, and pauses Google asked for."""
+"""How often one account's service may be asked: an even pace, so many at once, and the pauses it asked for."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from connectors.base import Retryable
 
-BURST = 40
-PER_MINUTE = 540
-"""With the burst under Google's 600 requests a minute for each user and project."""
 
+class Pace:
+    """The requests of one account at ``service``, shared by all its threads.
 
-class Budget:
-    """The requests of one account, shared by all its threads.
-
-    ``monotonic`` and ``sleep`` are for tests.
+    ``at_once`` is how many may be under way together. ``monotonic`` and ``sleep`` are for tests.
     """
 
     def __init__(
         self,
+        service: str,
         *,
-        burst: int = BURST,
-        per_minute: int = PER_MINUTE,
+        burst: int,
+        per_minute: int,
+        at_once: int = 100,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._service = service
+        self._slots = threading.BoundedSemaphore(at_once)
         self._burst = float(burst)
         self._rate = per_minute / 60
         self._monotonic, self._sleep = monotonic, sleep
@@ -42,12 +43,18 @@ class Budget:
             now = self._monotonic()
             pause = max(self._until, self._writes_until if write else 0.0) - now
             if pause > 0:
-                raise Retryable("Google asked us to wait before the next request.", pause)
+                raise Retryable(f"{self._service} asked us to wait before the next request.", pause)
             self._left = min(self._burst, self._left + (now - self._at) * self._rate) - 1
             self._at = now
             wait = -self._left / self._rate
         if wait > 0:
             self._sleep(wait)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait until fewer than ``at_once`` requests are under way, and be one of them."""
+        with self._slots:
+            yield
 
     def pause(self, seconds: float) -> None:
         """Ask nothing for so long."""
@@ -60,4 +67,4 @@ class Budget:
             self._writes_until = max(self._writes_until, self._monotonic() + seconds)
 
 
-__all__ = ["Budget"]
+__all__ = ["Pace"]
