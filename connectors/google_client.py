@@ -23,15 +23,13 @@ from connectors.base import (
     ConnectorError,
     NeedsLogin,
     NotSupported,
-    Rejected,
     Retryable,
     Tokens,
     Uncertain,
-    Unreachable,
 )
-from connectors.http import READS, GuardedSession, Limits, raise_for, retry_after
-from connectors.last_piece import LastPiece
+from connectors.http import READS, Limits, raise_for, retry_after
 from connectors.pace import Pace
+from connectors.signed import Refused, SignedOut, SignedSession, in_few_words, is_page, json_of
 
 PAUSE = 10.0
 """Seconds without requests after Google asked to slow down without saying for how long."""
@@ -48,7 +46,9 @@ _TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT
 _USED_UP = frozenset({"quotaExceeded", "dailyLimitExceeded", "limitExceeded", "variableTermLimitExceeded"})
 _NO_SCOPE = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"})
 _SWITCHED_OFF = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
-_FOR_NOW = frozenset({409, 425})
+_AGENT = "rebookd (gzip)"
+"""Google compresses only for programs that say so in their name, too."""
+
 _READING_POSTS = ("/freeBusy", "/batch")
 
 
@@ -59,21 +59,8 @@ def google_pace(
     return Pace("Google", burst=BURST, per_minute=PER_MINUTE, monotonic=monotonic, sleep=sleep)
 
 
-class Refused(Rejected):
-    """Google said no to one request: the HTTP status, and Google's own words for the reason."""
-
-    def __init__(self, message: str, status: int, reasons: frozenset[str] = frozenset()) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reasons = reasons
-
-
 class MissingScope(NeedsLogin):
     """The sign-in does not cover what was asked for."""
-
-
-class SignedOut(NeedsLogin):
-    """Google did not take the access token."""
 
 
 class GoogleClient:
@@ -95,7 +82,16 @@ class GoogleClient:
     ) -> None:
         self.account = account
         self._root = "" if endpoint.rstrip("/") in {"", _GOOGLE} else endpoint.rstrip("/") + "/"
-        self._http = _Http(tokens, self._root or _GOOGLE, account, pace or google_pace(), limits)
+        self._session = SignedSession(
+            "Google",
+            tokens,
+            self._root or _GOOGLE,
+            pace=pace or google_pace(),
+            judge=self._judge,
+            limits=limits,
+            agent=_AGENT,
+        )
+        self._http = _Http(self._session)
 
     @cached_property
     def calendar(self) -> Any:
@@ -135,18 +131,15 @@ class GoogleClient:
         and comes back unchanged. Raises Uncertain when nobody knows whether it was done; every other
         error means that it was not.
         """
-        answer = self._http.hand_over(request.uri, request.body or "", request.headers, committing)
-        try:
-            found = json.loads(answer.content)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+        body = (request.body or "").encode()
+        found = json_of(self._session.hand_over(request.uri, body, request.headers, committing))
+        if found is None:
             raise Uncertain("Google's answer is not whole; it may have been done or not.")
         return found
 
     def close(self) -> None:
         """Let go of connections."""
-        self._http.close()
+        self._session.close()
 
     def _build(self, name: str, version: str) -> Any:
         document = json.loads(get_static_doc(name, version))
@@ -154,102 +147,15 @@ class GoogleClient:
             document["rootUrl"] = self._root
             document["baseUrl"] = self._root + document["servicePath"]
             document.pop("mtlsRootUrl", None)
-        self._http.allow(document["rootUrl"])
+        self._session.allow(document["rootUrl"])
         return build_from_document(document, http=self._http)
-
-
-class _Answer(dict[str, str]):
-    """The headers of an answer with its status, in the shape that httplib2 gives them."""
-
-    status = 200
-
-
-class _Http:
-    """The face of httplib2 that the library wants, over the guarded session."""
-
-    def __init__(self, tokens: Tokens, root: str, account: str, pace: Pace, limits: Limits | None) -> None:
-        self._tokens = tokens
-        self._account = account
-        self._pace = pace
-        self._session = GuardedSession(root, limits=limits or Limits(redirects=0), judge=self._judge)
-
-    def allow(self, url: str) -> None:
-        self._session.allow(url)
-
-    def request(
-        self,
-        uri: str,
-        method: str = "GET",
-        body: str | bytes | None = None,
-        headers: dict[str, str] | None = None,
-        **_: object,
-    ) -> tuple[_Answer, bytes]:
-        """One answer of status 2xx. Raises ConnectorError."""
-        self._pace.take(write=_writes(method, uri))
-        token = self._tokens.access_token()
-        try:
-            response = self._session.request(method, uri, data=body, headers=_signed(headers, token))
-        except SignedOut:
-            # A token may end before its time; another one may do.
-            self._tokens.forget(token)
-            again = self._tokens.access_token()
-            if again == token:
-                raise
-            self._pace.take(write=_writes(method, uri))
-            response = self._session.request(method, uri, data=body, headers=_signed(headers, again))
-        answer = _Answer({name.lower(): value for name, value in response.headers.items()})
-        answer.status = response.status_code
-        return answer, response.content
-
-    def hand_over(
-        self, uri: str, body: str, headers: dict[str, str], committing: Callable[[], None]
-    ) -> requests.Response:
-        """One answer of status 2xx to one POST, made once. Raises ConnectorError."""
-        self._pace.take(write=True)
-        token = self._tokens.access_token()
-        last = LastPiece(body.encode(), committing)
-        try:
-            response = self._session.post(uri, last, _signed(headers, token))
-        except ConnectorError as error:
-            if last.error is not None:
-                raise last.error from None
-            if not last.begun:
-                raise Unreachable(str(error)) from error
-            raise Uncertain(f"It may have been done or not: {error}") from error
-        if last.error is not None:
-            raise last.error
-        self._settle(response, token)
-        return response
-
-    def _settle(self, response: requests.Response, token: str) -> None:
-        """Raise what the answer to a request made once means, if it is no success."""
-        status = response.status_code
-        if status >= 500 or status == 408:
-            said = f"Google had a problem of its own (HTTP {status})"
-            raise Uncertain(f"{said}; it may have been done or not.")
-        try:
-            self._judge(response)
-        except SignedOut:
-            self._tokens.forget(token)
-            raise
-        except Refused as refused:
-            if status < 400 or status in _FOR_NOW:
-                raise Retryable(str(refused)) from refused
-            raise
-        except ConnectorError as error:
-            if status < 300:
-                raise Uncertain(f"It may have been done or not: {error}") from error
-            raise
-
-    def close(self) -> None:
-        self._session.close()
 
     def _judge(self, response: requests.Response) -> None:
         """Raise the error that an answer means, if it means one."""
         status = response.status_code
         host = urlsplit(response.url).hostname
         if status < 300:
-            if response.content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            if is_page(response):
                 raise ConnectorError(
                     f"{host} answered with a web page, not data; check the endpoint and the sign-in."
                 )
@@ -258,16 +164,16 @@ class _Http:
             raise_for(response)
         reasons, message = _said(response)
         wait = retry_after(response.headers)
-        sign_in = f"run: rebookd auth {self._account}".rstrip()
+        sign_in = f"run: rebookd auth {self.account}".rstrip()
         if status == 401:
             raise SignedOut(f"Google no longer accepts the sign-in; {sign_in}")
         if status == 429 or (status == 403 and reasons & _TOO_FAST):
-            self._pace.pause(PAUSE if wait is None else wait)
+            self._session.pace.pause(PAUSE if wait is None else wait)
             raise Retryable(f"Google asks us to slow down (HTTP {status}).", wait)
         if status == 403 and reasons & _USED_UP:
             wait = max(wait or 0.0, BREAKER)
             if _writes(response.request.method or "", response.url):
-                self._pace.pause_writes(wait)
+                self._session.pace.pause_writes(wait)
             raise Retryable("Google's quota for this is used up for now; it was not done.", wait)
         if status == 403 and reasons & _NO_SCOPE:
             raise MissingScope(f"The sign-in does not cover this; {sign_in}")
@@ -279,9 +185,34 @@ class _Http:
         raise Refused(f"Google refused this (HTTP {status}).{said}", status, reasons)
 
 
-def _signed(headers: dict[str, str] | None, token: str) -> dict[str, str]:
-    # Google compresses only for programs that say so in their name, too.
-    return {**(headers or {}), "Authorization": f"Bearer {token}", "user-agent": "rebookd (gzip)"}
+class _Answer(dict[str, str]):
+    """The headers of an answer with its status, in the shape that httplib2 gives them."""
+
+    status = 200
+
+
+class _Http:
+    """The face of httplib2 that the library wants, over the guarded session."""
+
+    def __init__(self, session: SignedSession) -> None:
+        self._session = session
+
+    def request(
+        self,
+        uri: str,
+        method: str = "GET",
+        body: str | bytes | None = None,
+        headers: dict[str, str] | None = None,
+        **_: object,
+    ) -> tuple[_Answer, bytes]:
+        """One answer of status 2xx. Raises ConnectorError."""
+        response = self._session.request(method, uri, data=body, headers=headers, write=_writes(method, uri))
+        answer = _Answer({name.lower(): value for name, value in response.headers.items()})
+        answer.status = response.status_code
+        return answer, response.content
+
+    def close(self) -> None:
+        self._session.close()
 
 
 def _writes(method: str, url: str) -> bool:
@@ -295,10 +226,10 @@ def _said(response: requests.Response) -> tuple[frozenset[str], str]:
         error = json.loads(response.content)["error"]
         items = [*error.get("errors", ()), *error.get("details", ())]
         reasons = {str(item["reason"]) for item in items if "reason" in item}
-        message = " ".join(str(error.get("message", "")).split())
+        message = in_few_words(error.get("message"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return frozenset(), ""
-    return frozenset(reasons), "".join(one for one in message[:200] if one.isprintable())
+    return frozenset(reasons), message
 
 
 def _not_whole() -> Retryable:

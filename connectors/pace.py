@@ -1,4 +1,4 @@
-"""How often one account's service may be asked: an even pace, so many at once, and the pauses it asked for."""
+"""How often one account's service may be asked: an even pace, so many at once, pauses it asked for."""
 
 from __future__ import annotations
 
