@@ -7,8 +7,6 @@ that name the next move.
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,15 +23,10 @@ from connectors.auth import TokenCache
 from connectors.base import NeedsLogin, Retryable
 from connectors.google_scopes import Scope
 from connectors.http import GuardedSession, Limits, is_loopback, raise_for
+from connectors.token_keeper import Age, Kept, Refused, TokenKeeper, elapsed
 
 LIMITS = Limits(seconds=30.0, body_bytes=64 * 1024, redirects=0)
 """What one question to a token endpoint may cost."""
-
-LOGIN_AGAIN = 3600.0
-"""Seconds before a sign-in that Google refused is tried again."""
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine sleeps, where there is such a clock."""
 
 _AUTH_URI = "https://accounts.google.com/o/oauth2/auth"
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
@@ -144,7 +137,7 @@ def _plain(value: object) -> str:
 
 
 class Source(Protocol):
-    """What an account's tokens are made from."""
+    """What an account's credentials are made from."""
 
     def changed(self) -> bool:
         """Whether it is another sign-in than the one given last."""
@@ -267,72 +260,59 @@ class ByKey:
         )
 
 
-class GoogleTokens:
-    """One account's access tokens, renewed before they run out. Safe to share between threads.
-
-    A sign-in that Google refused is tried again after an hour, or as soon as there is another one.
-    """
+class GoogleTokens(TokenKeeper):
+    """One account's access tokens, renewed before they run out. Safe to share between threads."""
 
     def __init__(
-        self,
-        source: Source,
-        *,
-        limits: Limits = LIMITS,
-        elapsed: Callable[[], float] = lambda: time.clock_gettime(_CLOCK),
+        self, source: Source, *, limits: Limits = LIMITS, elapsed: Callable[[], float] = elapsed
     ) -> None:
+        super().__init__(_Renewing(source, TokenEndpoint(limits)), elapsed=elapsed)
+
+
+class _Kept:
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    @property
+    def token(self) -> str:
+        return str(self._credentials.token)
+
+    @property
+    def age(self) -> Age:
+        return _AGES[self._credentials.token_state]
+
+
+_AGES = {TokenState.FRESH: Age.FRESH, TokenState.STALE: Age.STALE, TokenState.INVALID: Age.OVER}
+
+
+class _Renewing:
+    """Google's credentials, renewed as often as is asked for."""
+
+    def __init__(self, source: Source, endpoint: TokenEndpoint) -> None:
         self._source = source
-        self._endpoint = TokenEndpoint(limits)
-        self._elapsed = elapsed
-        self._lock = threading.Lock()
+        self._endpoint = endpoint
         self._credentials: Credentials | None = None
-        self._refused: NeedsLogin | None = None
-        self._refused_at = 0.0
         self._tried = 0
 
-    def access_token(self) -> str:
-        """A token that is valid now. Raises NeedsLogin, and Retryable where it cannot be renewed yet."""
-        with self._lock:
-            if self._refused is not None:
-                self._wait_after_refusal(self._refused)
-            if self._credentials is None:
-                self._credentials = self._source.credentials(self._tried)
-            state = self._credentials.token_state
-            if state is not TokenState.FRESH:
-                try:
-                    self._renew()
-                except Retryable:
-                    if state is not TokenState.STALE:
-                        raise
-            return str(self._credentials.token)
+    def changed(self) -> bool:
+        return self._source.changed()
 
-    def forget(self, token: str) -> None:
-        """Give this token out no more: Google did not take it."""
-        with self._lock:
-            if self._credentials is not None and self._credentials.token == token:
-                self._credentials = None
-
-    def _wait_after_refusal(self, refused: NeedsLogin) -> None:
-        if self._elapsed() - self._refused_at < LOGIN_AGAIN and not self._source.changed():
-            raise NeedsLogin(str(refused)) from refused
-        self._refused = None
-        self._credentials = None
-
-    def _renew(self) -> None:
+    def renew(self, *, anew: bool) -> Kept:
+        if anew or self._credentials is None:
+            self._credentials = self._source.credentials(self._tried)
         try:
-            self._refresh()
+            self._refresh(self._credentials)
         except Refusal as refusal:
             if self._source.again(refusal, self._tried):
                 self._tried += 1
-                self._credentials = self._source.credentials(self._tried)
-                self._renew()
-                return
+                return self.renew(anew=True)
             self._tried = 0
-            self._refused, self._refused_at = self._source.explain(refusal), self._elapsed()
-            raise self._refused from refusal
+            raise Refused(str(self._source.explain(refusal))) from refusal
+        return _Kept(self._credentials)
 
-    def _refresh(self) -> None:
+    def _refresh(self, credentials: Credentials) -> None:
         try:
-            self._credentials.refresh(self._endpoint)  # type: ignore[union-attr]
+            credentials.refresh(self._endpoint)  # type: ignore[no-untyped-call]
         except google.auth.exceptions.GoogleAuthError as error:
             raise Retryable("Google's answer to the sign-in is not what it should be.") from error
 

@@ -15,11 +15,12 @@ import requests
 
 from connectors.auth import TokenCache, new_key
 from connectors.base import ConnectorError, NeedsLogin, Rejected, Retryable
-from connectors.google_auth import LIMITS, LOGIN_AGAIN, ByConsent, ByKey, Client, GoogleTokens
+from connectors.google_auth import LIMITS, ByConsent, ByKey, Client, GoogleTokens
 from connectors.google_scopes import missing, scopes_for
 from connectors.google_signin import Granted, SignIn
 from connectors.http import Limits
 from connectors.loopback import Loopback
+from connectors.token_keeper import LOGIN_AGAIN
 from tests.support.fake_google import FakeGoogle, fake_google, faults
 
 KEY = new_key()
