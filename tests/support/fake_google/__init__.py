@@ -11,8 +11,8 @@ from tests.support.fake_google.discovery import rerooted
 from tests.support.fake_google.events import Calendar
 from tests.support.fake_google.faults import Effect, Fault
 from tests.support.fake_google.server import fake_google
-from tests.support.fake_google.wire import Answer, Request
 from tests.support.fake_google.world import FakeGoogle, Notice, User
+from tests.support.wire import Answer, Request
 
 __all__ = [
     "Answer",

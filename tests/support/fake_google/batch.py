@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.fake_google.errors import GoogleError
-from tests.support.fake_google.wire import Answer, Request
+from tests.support.wire import Answer, Request
 
 if TYPE_CHECKING:
     from tests.support.fake_google.world import FakeGoogle

@@ -13,7 +13,7 @@ from tests.support.fake_google.discovery import Method
 from tests.support.fake_google.errors import GoogleError, invalid, not_found
 from tests.support.fake_google.events import Calendar
 from tests.support.fake_google.schema import problems
-from tests.support.fake_google.wire import Answer, Request
+from tests.support.wire import Answer, Request
 
 if TYPE_CHECKING:
     from tests.support.fake_google.world import FakeGoogle, User

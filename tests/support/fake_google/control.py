@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_google import faults
-from tests.support.fake_google.wire import Answer, Request
+from tests.support.wire import Answer, Request
 
 if TYPE_CHECKING:
     from tests.support.fake_google.world import FakeGoogle

@@ -11,7 +11,7 @@ from tests.support.fake_google.errors import GoogleError, invalid, not_found
 from tests.support.fake_google.events import Body, Calendar, Item, conference, shared_part, view
 from tests.support.fake_google.series import starts
 from tests.support.fake_google.times import instant
-from tests.support.fake_google.wire import Answer
+from tests.support.wire import Answer
 
 _READ_ONLY = frozenset(
     {

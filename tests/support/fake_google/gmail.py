@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_google.call import Call, decode, encode, serves
 from tests.support.fake_google.errors import GoogleError, not_found
-from tests.support.fake_google.wire import Answer
+from tests.support.wire import Answer
 
 if TYPE_CHECKING:
     from tests.support.fake_google.world import FakeGoogle

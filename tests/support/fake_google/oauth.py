@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.support.fake_google.errors import GoogleError, OAuthError
-from tests.support.fake_google.wire import Answer, Request
+from tests.support.wire import Answer, Request
 
 if TYPE_CHECKING:
     from tests.support.fake_google.world import FakeGoogle

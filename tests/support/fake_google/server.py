@@ -18,8 +18,8 @@ from tests.support.fake_google.discovery import Method, find
 from tests.support.fake_google.errors import GoogleError, OAuthError
 from tests.support.fake_google.faults import Fault
 from tests.support.fake_google.schema import mask, problems, select
-from tests.support.fake_google.wire import Answer, Request
 from tests.support.fake_google.world import FakeGoogle
+from tests.support.wire import Answer, Request
 
 _MINUTE = timedelta(minutes=1)
 _SMALL = 1400
@@ -62,7 +62,7 @@ def _refused(google: FakeGoogle, request: Request, fault: Fault | None) -> Answe
     if fault and fault.effect.prepare:
         fault.effect.prepare(request)
     refused = fault.effect.refuse(request, google.now()) if fault and fault.effect.refuse else None
-    if isinstance(refused, GoogleError):
+    if isinstance(refused, Exception):
         raise refused
     return refused
 

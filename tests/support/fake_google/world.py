@@ -15,7 +15,7 @@ from tests.support.fake_google.faults import Effect, Fault
 from tests.support.fake_google.oauth import OAuth
 from tests.support.fake_google.series import instance_id, starts
 from tests.support.fake_google.times import When, instant, length, when
-from tests.support.fake_google.wire import Request
+from tests.support.wire import Request
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What comes in and what goes out."""
+"""What comes in to a fake of a service, and what goes out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 class Request:
     """One request as it was logged; header names are in lower case.
 
-    ``route`` is Google's name of the method (``calendar.events.list``), or ``auth``, ``token``,
-    ``revoke``, ``batch``; empty for what no document knows. ``status`` is what was answered, 0 where
-    nothing was. ``user`` is whose token it carried.
+    ``route`` is the name of what was asked for, as the service's documents call it
+    (``calendar.events.list``, ``calendarView.delta``); empty for what they do not know. ``status`` is what
+    was answered, 0 where nothing was. ``user`` is whose data it asked for, or whose token it carried.
     """
 
     method: str
