@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from connectors.gmail import Gmail
     from connectors.webhook import Webhook
 
-KINDS = ("caldav", "google")
+KINDS = ("caldav", "google", "outlook")
 
 
 def kind(configured: AccountConfig) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from daemon.config.secret import Secret
-from daemon.config.servers import ServerUrl, is_loopback
+from daemon.config.servers import ServerUrl, endpoint_faults
 from rules.faults import Fault, Faults, Strict
 from rules.fields import MailAddress
 
@@ -44,14 +43,7 @@ class Google(Strict):
         if self.subject and not self.service_account:
             wrong = "a subject belongs to a service_account"
             faults.append(Fault(wrong, "take it out", ("subject",), "key"))
-        parts = urlsplit(self.endpoint)
-        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            wrong = "http:// shows your calendar to everyone on the way"
-            faults.append(Fault(wrong, "use https://", ("endpoint",)))
-        elif not parts.scheme:
-            faults.append(
-                Fault("a whole address is expected here", f"write it like {ENDPOINT}", ("endpoint",))
-            )
+        faults += endpoint_faults(self.endpoint, ENDPOINT)
         if faults:
             raise Faults(faults)
         return self

@@ -19,6 +19,7 @@ from pydantic import (
 
 from daemon.config.google import Google
 from daemon.config.holiday_calendar import HolidayCode
+from daemon.config.outlook import Outlook
 from daemon.config.secret import Secret
 from daemon.config.servers import CalDav, Imap, Smtp, WebhookConfig
 from rules.faults import Faults, Strict, fault, not_one_of, shown
@@ -97,13 +98,14 @@ class Attendance(Strict):
 class AccountConfig(Strict):
     """One account: exactly one kind of calendar, and what is to be known of it."""
 
-    model_config = ConfigDict(json_schema_extra=_one_of("caldav", "google"))
-    later: ClassVar[frozenset[str]] = frozenset({"outlook"})
+    model_config = ConfigDict(json_schema_extra=_one_of("caldav", "google", "outlook"))
 
     caldav: CalDav | None = None
     """A CalDAV server."""
     google: Google | None = None
     """A Google account."""
+    outlook: Outlook | None = None
+    """An Outlook account, at Microsoft 365 or outlook.com."""
     calendars: Annotated[tuple[Words, ...], OneOrMany()] | None = Field(None, examples=[["Client calls"]])
     """Names or addresses of the calendars to look at; without it, all I can read."""
     poll_every: Annotated[Span, AfterValidator(_interval)] = Field(span("5m"), examples=["5m", "1h"])
@@ -123,10 +125,12 @@ class AccountConfig(Strict):
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
-        if self.caldav and self.google:
-            raise fault("an account is of one kind: caldav or google", "take one out", "google", at="key")
-        if not self.caldav and not self.google:
-            raise fault("an account needs its calendars' server", "add caldav: or google:")
+        kinds = [name for name in ("caldav", "google", "outlook") if getattr(self, name)]
+        if len(kinds) > 1:
+            wrong = "an account is of one kind: caldav, google or outlook"
+            raise fault(wrong, "take one out", kinds[1], at="key")
+        if not kinds:
+            raise fault("an account needs its calendars' server", "add caldav:, google: or outlook:")
         return self
 
     def seen(self, name: str) -> SeenAccount:
@@ -176,7 +180,7 @@ class Mail(Strict):
     smtp: Smtp | None = None
     """The server that takes them."""
     account: Name | None = Field(None, examples=["acme"])
-    """The Google account whose own mailbox sends them and holds drafts, instead of a server."""
+    """The Google or Outlook account whose own mailbox sends them and holds drafts, instead of a server."""
     imap: Imap | None = None
     """My mailbox, where the drafts of rules with mode: draft are put."""
 
@@ -185,7 +189,8 @@ class Mail(Strict):
         if self.smtp and self.account:
             raise fault("mail leaves one way: smtp or account", "take one out", "account", at="key")
         if not self.smtp and not self.account:
-            raise fault("mail needs a way to leave", "add smtp: {host: …}, or account: with a Google account")
+            hint = "add smtp: {host: …}, or account: with a Google or Outlook account"
+            raise fault("mail needs a way to leave", hint)
         if self.imap and self.account:
             hint = "take it out; drafts lie in the account's own mailbox"
             raise fault("imap goes with smtp, not with account", hint, "imap", at="key")
@@ -253,10 +258,10 @@ class Config(Strict):
     @model_validator(mode="after")
     def _sense(self) -> Self:
         name = self.mail.account
-        mailboxes = [each for each, account in self.accounts.items() if account.google]
+        mailboxes = [each for each, account in self.accounts.items() if account.google or account.outlook]
         if name and name not in self.accounts:
             raise Faults([not_one_of(name, self.accounts).under("mail", "account")])
         if name and name not in mailboxes:
-            wrong = f"{name} is no Google account, so it has no mailbox here"
-            raise fault(wrong, "use smtp:, or name a Google account", "mail", "account")
+            wrong = f"{name} is no Google or Outlook account, so it has no mailbox here"
+            raise fault(wrong, "use smtp:, or name a Google or Outlook account", "mail", "account")
         return self

@@ -56,6 +56,17 @@ ServerUrl = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "strin
 """The address of a server, or its host name alone."""
 
 
+def endpoint_faults(endpoint: str, usual: str) -> list[Fault]:
+    """What is wrong with the root of an API of calendars, which is usually ``usual``."""
+    parts = urlsplit(endpoint)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        wrong = "http:// shows your calendar to everyone on the way"
+        return [Fault(wrong, "use https://", ("endpoint",))]
+    if not parts.scheme:
+        return [Fault("a whole address is expected here", f"write it like {usual}", ("endpoint",))]
+    return []
+
+
 class CalDav(Strict):
     """A CalDAV server and who I am there."""
 

@@ -37,7 +37,8 @@ class Settings:
     files: tuple[Path, ...]
     accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What several threads must have in common for one account, made once: see ``google_access.py``."""
+    """What several threads must have in common for one account, made once: see ``google_access.py``
+    and ``outlook_access.py``."""
 
     @property
     def state(self) -> Path:
@@ -59,6 +60,8 @@ class Settings:
                 yield from (account.caldav.password, account.caldav.token)
             if account.google:
                 yield from (account.google.client_secret, account.google.service_account)
+            if account.outlook:
+                yield from (account.outlook.client_secret, account.outlook.certificate)
         mail = self.config.mail
         if mail.smtp:
             yield from (mail.smtp.password, mail.smtp.token)

@@ -65,7 +65,7 @@ def test_an_account_may_be_googles_and_send_mail(tmp_path: Path, mail: str) -> N
             "account: acme, imap: {host: h, username: d, password: {env: N}}",
             "imap goes with smtp, not with account",
         ),
-        (GOOGLE, "account: own", "own is no Google account"),
+        (GOOGLE, "account: own", "own is no Google or Outlook account"),
         (GOOGLE, "account: acne", "did you mean 'acme'?"),
     ],
 )
