@@ -23,7 +23,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from rules.model import Address, CalendarRef, Call, Interval, Occurrence, OccurrenceKey
+from rules.model import Address, Attendee, CalendarRef, Call, Interval, Occurrence, OccurrenceKey
 
 
 class ConnectorError(Exception):
@@ -224,6 +224,49 @@ class FreeBusy(Protocol):
         ...
 
 
+@runtime_checkable
+class Proposer(Protocol):
+    """A calendar connector by which I, who am only invited, can ask the organiser for another time."""
+
+    def propose(
+        self,
+        occurrence: Occurrence,
+        span: Interval,
+        *,
+        words: str = "",
+        decline: bool = False,
+        committing: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Answer with maybe, or no, and another time; the meeting stays where it is (RFC 5546 section 3.2.7).
+
+        The organiser is told once: ``committing`` and the errors are those of :meth:`Mailer.send`. Raises
+        Rejected where the organiser takes no proposals.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMeeting:
+    """A meeting to be made: timed, with the zone of ``start`` (IANA), and whom to invite."""
+
+    title: str
+    start: datetime
+    end: datetime
+    attendees: tuple[Attendee, ...] = ()
+    location: str = ""
+    words: str = ""
+    online: bool = False
+
+
+@runtime_checkable
+class Creator(Protocol):
+    """A calendar connector that can make a meeting, whose server invites the others."""
+
+    def create(self, calendar: CalendarRef, new: NewMeeting, key: str) -> Resource:
+        """Make it, once for each ``key`` however often it is asked. The result covers its time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """How a server took one message: the addresses it refused, each with the server's own words."""
@@ -329,6 +372,7 @@ __all__ = [
     "ChangeSet",
     "Conflict",
     "ConnectorError",
+    "Creator",
     "Cursor",
     "CursorExpired",
     "DraftState",
@@ -339,8 +383,10 @@ __all__ = [
     "LimitExceeded",
     "Mailer",
     "NeedsLogin",
+    "NewMeeting",
     "NotSupported",
     "OccurrenceKey",
+    "Proposer",
     "Receipt",
     "Rejected",
     "Resource",

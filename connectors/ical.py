@@ -70,6 +70,7 @@ class Details(TypedDict):
     categories: tuple[str, ...]
     away: NotRequired[bool]
     guests_hidden: NotRequired[bool]
+    rsvp: NotRequired[bool]
     conference: NotRequired[str]
 
 

@@ -73,12 +73,25 @@ class Held(StrEnum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A half-open span of time between two instants in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two share any time."""
+        return self.start < other.end and other.start < self.end
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attendee:
     """One invited party.
 
-    ``answered_at`` is when we first *saw* the present ``partstat`` replace another one (UTC); None
-    when it never changed under our eyes.
+    ``answered_at`` is when we first *saw* the present ``partstat`` or proposal replace another one (UTC);
+    None when it never changed under our eyes. ``proposed`` is the other time they ask for (RFC 5546 section
+    3.2.7).
     """
 
     address: Address
@@ -88,6 +101,7 @@ class Attendee:
     cutype: CuType = CuType.INDIVIDUAL
     delegated_to: Address | None = None
     answered_at: datetime | None = None
+    proposed: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -147,8 +161,9 @@ class Occurrence:
     ``removed_at`` is set on what is remembered of an occurrence that vanished from its calendar without
     a word; its status is then CANCELLED. ``final`` says that it is the last of a series that ends.
     ``away`` says that it is my absence, by its kind and not by its words; ``guests_hidden`` that not all
-    who are invited, or what they answered, can be seen. ``conference`` is the code of its call at the service
-    that holds it. ``href`` and ``etag`` are the connector's own handle for reading and writing.
+    who are invited, or what they answered, can be seen; ``rsvp`` that its organiser asks for answers.
+    ``conference`` is the code of its call at the service that holds it. ``href`` and ``etag`` are the
+    connector's own handle for reading and writing.
     """
 
     key: OccurrenceKey
@@ -180,6 +195,7 @@ class Occurrence:
     final: bool = False
     away: bool = False
     guests_hidden: bool = False
+    rsvp: bool = True
     conference: str = ""
 
     @property
@@ -269,27 +285,16 @@ class Attendance:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A half-open span of time between two instants in UTC."""
-
-    start: datetime
-    end: datetime
-
-    def overlaps(self, other: Interval) -> bool:
-        """Whether the two share any time."""
-        return self.start < other.end and other.start < self.end
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """Somebody in a call, and when they were there (UTC).
 
     ``user`` is the service's lasting name for a person who signed in; empty for a guest and for a telephone.
-    ``name`` is what they were shown as.
+    ``address`` is theirs where the service tells it, ``name`` what they were shown as.
     """
 
     user: str = ""
+    address: Address | None = None
     name: str = ""
     spans: tuple[Interval, ...] = ()
 

@@ -83,6 +83,7 @@ def reconciled(occurrence: Occurrence, copies: Iterable[Occurrence]) -> Occurren
                     partstat=other.partstat,
                     answered_at=other.answered_at,
                     delegated_to=other.delegated_to,
+                    proposed=other.proposed,
                 )
                 changed = True
     if not changed:

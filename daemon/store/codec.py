@@ -17,6 +17,7 @@ from rules.model import (
     Address,
     Attendee,
     CuType,
+    Interval,
     Occurrence,
     OccurrenceKey,
     PartStat,
@@ -60,7 +61,9 @@ def _encode_attendee(who: Attendee) -> list[Any]:
         who.delegated_to,
         None if who.answered_at is None else encode_time(who.answered_at),
     )
-    if rare != (Role.REQUIRED, CuType.INDIVIDUAL, None, None):
+    if who.proposed is not None:
+        values.extend((*rare, [encode_time(who.proposed.start), encode_time(who.proposed.end)]))
+    elif rare != (Role.REQUIRED, CuType.INDIVIDUAL, None, None):
         values.extend(rare)
     return values
 
@@ -69,7 +72,7 @@ def _decode_attendee(values: list[Any]) -> Attendee:
     address, name, partstat, *rare = values
     if not rare:
         return Attendee(address=Address(address), name=name, partstat=PartStat(partstat))
-    role, cutype, delegated_to, answered_at = rare
+    role, cutype, delegated_to, answered_at, *proposed = rare
     return Attendee(
         address=Address(address),
         name=name,
@@ -78,6 +81,7 @@ def _decode_attendee(values: list[Any]) -> Attendee:
         cutype=CuType(cutype),
         delegated_to=None if delegated_to is None else Address(delegated_to),
         answered_at=None if answered_at is None else decode_time(answered_at),
+        proposed=Interval(*map(decode_time, proposed[0])) if proposed else None,
     )
 
 
@@ -96,6 +100,7 @@ _PLAIN: tuple[tuple[str, Any], ...] = (
     ("final", False),
     ("away", False),
     ("guests_hidden", False),
+    ("rsvp", True),
     ("conference", ""),
 )
 _TIMES = (
@@ -153,8 +158,9 @@ def decode(
 def carry_over(new: Occurrence, old: Occurrence, now: datetime) -> Occurrence:
     """``new`` with the times of change that only memory can tell.
 
-    A start or end that differs from ``old`` was moved now; an attendee whose PARTSTAT differs answered
-    now; what is CANCELLED and was not before was cancelled now; everything else keeps what was known of it.
+    A start or end that differs from ``old`` was moved now; an attendee whose PARTSTAT differs, or who asks
+    for another time, answered now; what is CANCELLED and was not before was cancelled now; everything else
+    keeps what was known of it.
     """
     moved = (new.start_utc, new.end_utc) != (old.start_utc, old.end_utc)
     time_changed_at = new.time_changed_at or (now if moved else old.time_changed_at)
@@ -180,5 +186,6 @@ def _cancelled_at(new: Occurrence, old: Occurrence, now: datetime) -> datetime |
 def _answered(who: Attendee, before: Attendee | None, now: datetime) -> Attendee:
     if before is None or who.answered_at is not None:
         return who
-    answered_at = before.answered_at if who.partstat is before.partstat else now
+    same = who.partstat is before.partstat and who.proposed in {None, before.proposed}
+    answered_at = before.answered_at if same else now
     return who if answered_at is None else replace(who, answered_at=answered_at)
