@@ -28,7 +28,7 @@ from rules.delivery import State
 from rules.detections import Silent
 from rules.hours import wall
 from rules.model import Held, Interval, Occurrence, OccurrenceKey, Owner, PartStat, Plan, Status, Timing
-from rules.people import my_answer, organized_by_me
+from rules.people import my_answer, organized_by_me, wish
 from rules.plan import evaluate
 from rules.policy import TO_OTHERS, Digest
 from rules.view import View
@@ -153,6 +153,7 @@ class _Gathering:
             ],
             "dark": dark,
             "unseen": self._unseen(),
+            "wished": self._wished(),
             "upcoming": upcoming,
         }
         home = zone(self.settings.owner.zone, "UTC")
@@ -194,6 +195,17 @@ class _Gathering:
             if my_answer(one, owner) is PartStat.NEEDS_ACTION:
                 found[one.key.uid] = one
         return [self._meeting(one) for one in found.values()]
+
+    def _wished(self) -> list[Item]:
+        """Who of my meetings ahead asked for another time."""
+        owner = self.settings.owner
+        return [
+            self._meeting(one) | {"people": clean(who.address), "asked": self._moment(asked.start)}
+            for one in agenda.between(self.conn, self.now, horizon.window(self.now).end)
+            if one.status is not Status.CANCELLED
+            for who in one.attendees
+            if who.address not in owner.addresses and (asked := wish(who, one)) is not None
+        ]
 
     def _waiting(self, one: Delivery) -> Item:
         meeting = self._about(one.key, one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rules.model import Address, Attendee, CuType, Occurrence, Owner, PartStat, Role
+from rules.model import Address, Attendee, CuType, Interval, Occurrence, Owner, PartStat, Role
 
 _HUMAN = {CuType.INDIVIDUAL, CuType.UNKNOWN}
 _REQUIRED = {Role.REQUIRED, Role.CHAIR}
@@ -64,6 +64,16 @@ def is_stale(attendee: Attendee, occurrence: Occurrence) -> bool:
     return attendee.answered_at is None or attendee.answered_at < moved
 
 
+def wish(attendee: Attendee, occurrence: Occurrence) -> Interval | None:
+    """The other time they ask for, as long as they did not say yes and the meeting was not moved since."""
+    asked, moved = attendee.proposed, occurrence.time_changed_at
+    if asked is None or attendee.partstat is PartStat.ACCEPTED or asked.start == occurrence.start_utc:
+        return None
+    if moved is not None and (attendee.answered_at is None or attendee.answered_at < moved):
+        return None
+    return asked
+
+
 def reconciled(occurrence: Occurrence, copies: Iterable[Occurrence]) -> Occurrence:
     """The occurrence with what its copies in other calendars know of the attendees' answers.
 
@@ -92,6 +102,8 @@ def reconciled(occurrence: Occurrence, copies: Iterable[Occurrence]) -> Occurren
 
 
 def _knows_more(other: Attendee, mine: Attendee) -> bool:
+    if other.proposed is not None and mine.proposed is None and other.partstat is mine.partstat:
+        return True
     if other.partstat is mine.partstat or other.partstat is PartStat.NEEDS_ACTION:
         return False
     if mine.partstat is PartStat.NEEDS_ACTION:

@@ -157,13 +157,13 @@ class _Room:
         """Find out who each party is; an account is surer than a name."""
         accounts: dict[Address, set[str]] = {}
         for party in parties:
-            address = self._by_account(party) or self._by_name(party)
+            address = self._by_account(party) or self._by_address(party) or self._by_name(party)
             if address is None:
                 self.strangers += 1
                 continue
             self._spans.setdefault(address, []).extend(party.spans)
             accounts.setdefault(address, set()).add(party.user)
-            if party.user not in self._users:
+            if party.user and party.user not in self._users:
                 self.learned[party.user] = address
         # Two accounts under one name may be two people.
         self.strangers += sum(
@@ -175,6 +175,10 @@ class _Room:
     def _by_account(self, party: Party) -> Address | None:
         found = {self._person(one) for one in self._users.get(party.user, ())} & self._names.keys()
         return found.pop() if party.user and len(found) == 1 else None
+
+    def _by_address(self, party: Party) -> Address | None:
+        found = self._person(party.address) if party.address else None
+        return found if found in self._names else None
 
     def _by_name(self, party: Party) -> Address | None:
         name = _folded(party.name)

@@ -40,6 +40,14 @@ def gaps(busy: Iterable[Interval], window: Interval) -> Iterator[Interval]:
         yield Interval(free_from, stop)
 
 
+def is_free(slot: Interval, busy: Iterable[Interval], hours: WorkingHours) -> bool:
+    """Whether nothing overlaps it and it lies in the owner's working hours."""
+    if any(one.overlaps(slot) for one in busy):
+        return False
+    day = slot.start.astimezone(zone(hours.zone)).date()
+    return any(opens <= slot.start and slot.end <= closes for opens, closes in hours.instants(day))
+
+
 def free_slots(
     busy: Iterable[Interval],
     window: Interval,

@@ -14,6 +14,7 @@ from daemon.mail.template_language import Compiled, Shape, list_of, read_templat
 SECTIONS: dict[str, tuple[str, ...]] = {
     "missed": ("title", "short", "people"),
     "unanswered": ("title", "short", "people"),
+    "wished": ("title", "short", "people", "asked"),
     "held": ("id", "to", "title", "short", "rule", "step"),
     "sent": ("to", "subjects"),
     "troubled": ("id", "to", "subject", "state", "why"),

@@ -27,7 +27,8 @@ class Letter:
     silence; ``by_me``: the owner's own fault). ``template`` is a name from the rules file or None.
     ``sender`` is ``Name <address>``. ``zone`` is the recipient's IANA zone. ``slots`` are UTC.
     ``earlier`` are message ids already sent to this person about this meeting, oldest first.
-    ``calendar_part`` is (method, iCalendar text). ``reason``, ``rule`` and ``step`` are shown to the
+    ``calendar_part`` is (method, iCalendar text). ``wish`` is the time that the recipient asked for, where it
+    is among those offered. ``reason``, ``rule`` and ``step`` are shown to the
     owner alone. ``companions`` are letters to the same person, about other meetings, that go along in
     this one's mail; this one's address, language, zone and conversation are theirs, too.
     """
@@ -54,6 +55,7 @@ class Letter:
     rule: str = ""
     step: str = ""
     companions: tuple[Letter, ...] = ()
+    wish: Interval | None = None
 
     @property
     def topics(self) -> tuple[Letter, ...]:
@@ -99,6 +101,7 @@ CLIENT_NAMES: Shape = {
     "count": None,
     "meetings": list_of(_TOPIC),
     "slots": list_of({"number": None, **_TIME}),
+    "wish": None,
     "mine": None,
     "followup": None,
     "invitation": None,
@@ -154,6 +157,7 @@ def values_of(letter: Letter) -> dict[str, Any]:
             {"number": number, **spoken(slot, here, elsewhere, words)}
             for number, slot in enumerate(slots, start=1)
         ],
+        "wish": spoken(letter.wish, here, elsewhere, words)["short"] if letter.wish else "",
         "mine": all(one.organized_by_me for one in letter.topics),
         "followup": all(one.earlier for one in letter.topics),
         "invitation": letter.invites,

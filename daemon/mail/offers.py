@@ -13,9 +13,9 @@ from rules.attendance import is_away
 from rules.fields import Span
 from rules.hours import zone
 from rules.model import Interval, Occurrence, Owner, PartStat, Status
-from rules.people import my_answer
+from rules.people import my_answer, required_people, wish
 from rules.policy import Away, Ending, Step
-from rules.slots import free_slots
+from rules.slots import free_slots, is_free
 
 LONGEST = timedelta(days=31)
 """Events that began longer before the window than this are not looked for."""
@@ -38,20 +38,37 @@ def offers(
 
     ``within`` counts from the meeting's start, or from now when that is past; ``notice`` from now. After
     ``away`` it counts from the end of the absence, after ``ending`` from the day after the meeting.
-    ``promised`` are times offered to others of which the store knows nothing.
+    ``promised`` are times offered to others of which the store knows nothing. A time that one of its people
+    asks for comes first, where it is free.
     """
     span = reach(conn, occurrence, step, owner, now=now, detector=detector)
     length = max(occurrence.end_utc - occurrence.start_utc, ROUND)
     like = occurrence.start.astimezone(zone(owner.zone)).time()
-    return free_slots(
-        [*busy(conn, span, owner, occurrence), *promised],
+    asked = sorted(wishes(occurrence, owner), key=lambda one: one.start)
+    reaching = Interval(span.start, max([span.end, *(one.end for one in asked)]))
+    taken = [*busy(conn, reaching, owner, occurrence), *promised]
+    soonest = _later(now, step.notice, owner)
+    wanted: list[Interval] = []
+    for one in asked:
+        if one.start >= soonest and is_free(one, [*taken, *wanted], owner.hours):
+            wanted.append(one)
+    wanted = wanted[: step.slots]
+    others = free_slots(
+        [*taken, *wanted],
         span,
         length,
-        step.slots,
+        step.slots - len(wanted),
         owner.hours,
         like=like,
         recipient_zone=recipient_zone,
     )
+    return (*wanted, *others)
+
+
+def wishes(occurrence: Occurrence, owner: Owner) -> set[Interval]:
+    """The times that people needed for it ask for, instead of its own."""
+    found = (wish(one, occurrence) for one in required_people(occurrence, owner))
+    return {one for one in found if one is not None}
 
 
 def reach(

@@ -23,7 +23,7 @@ from daemon.store import agenda, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.model import Account, Address, Intent, Interval, Occurrence
-from rules.people import organized_by_me, required_people
+from rules.people import organized_by_me, required_people, wish
 from rules.policy import Do
 
 
@@ -150,6 +150,7 @@ class Scribe:
             calendar_part=calendar_part(conn, intent, occurrence, owner, slots=slots, now=now),
             rule=intent.rule,
             step=intent.step,
+            wish=next((one for one in _wishes_of(intent.to, occurrence) if one in slots), None),
         )
 
     def _account(self, intent: Intent) -> Account:
@@ -172,6 +173,11 @@ class Scribe:
 def templates_dir(settings: Settings) -> Path:
     """Where the owner's own templates lie: beside the first rules file."""
     return settings.files[min(1, len(settings.files) - 1)].parent
+
+
+def _wishes_of(address: Address, occurrence: Occurrence) -> list[Interval]:
+    found = [wish(one, occurrence) for one in occurrence.attendees if one.address == address]
+    return [one for one in found if one is not None]
 
 
 def _name_of(address: Address, occurrence: Occurrence) -> str:

@@ -1,11 +1,13 @@
-"""``declined``: the meeting is ahead, somebody needed said no to its time, and nothing replaces it."""
+"""``declined``: ahead, somebody needed said no to its time or asks for another, and nothing replaces it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
+from rules.answers import shown, unseen
 from rules.model import Attendee, Occurrence, PartStat
-from rules.people import is_stale, required_people
+from rules.people import is_stale, required_people, wish
 from rules.policy import Declined
 from rules.steps import later
 from rules.verdict import SEEN_LATE, Looking, Verdict
@@ -18,13 +20,12 @@ def judge(occurrence: Occurrence, when: Declined, view: View, now: datetime) -> 
     start = occurrence.start_utc
     if not looking.at("ahead", now < start, "DTSTART", occurrence.start.isoformat()):
         return looking.verdict(False)
-    if not view.account(occurrence).rsvp_trusted:
-        looking.at("answers can be seen", None, "rsvp", "untrusted")
-        return looking.verdict(None, "answers in this account are not trusted", wake=(start,))
-    if occurrence.guests_hidden:
-        looking.at("answers can be seen", None, "ATTENDEE", "guests are hidden")
-        return looking.verdict(None, "not all of its guests can be seen", wake=(start,))
-    said_no = [one for one in required_people(occurrence, view.owner) if _said_no(one, occurrence, looking)]
+    hidden = unseen(occurrence, view, looking)
+    if hidden:
+        return looking.verdict(None, hidden, wake=(start,))
+    said_no = [
+        one for one in required_people(occurrence, view.owner) if _said_no(one, occurrence, looking, view)
+    ]
     if not said_no:
         return looking.verdict(False, wake=(start,))
     ripe = {one.address: _ripe(one, when, view) for one in said_no}
@@ -41,21 +42,30 @@ def judge(occurrence: Occurrence, when: Declined, view: View, now: datetime) -> 
         looking.at("nothing replaces it", False, "DTSTART", value, other.observed_at)
         return looking.verdict(False, wake=wake)
     looking.at("nothing replaces it", True, "ATTENDEE", "no other meeting with the same people")
-    names = ", ".join(one.address for one in due)
     return looking.verdict(
         True,
-        f"{names} said no to this time",
+        "; ".join(_reasons(due, occurrence, view)),
         people=(one.address for one in due),
         wake=wake,
         since=(one.answered_at for one in due),
     )
 
 
-def _said_no(person: Attendee, occurrence: Occurrence, looking: Looking) -> bool:
-    stale = is_stale(person, occurrence)
-    no = person.partstat is PartStat.DECLINED and not stale
-    value = f"{person.partstat.value}, before the time last changed" if stale else person.partstat.value
+def _said_no(person: Attendee, occurrence: Occurrence, looking: Looking, view: View) -> bool:
+    declined = person.partstat is PartStat.DECLINED and not is_stale(person, occurrence)
+    no = declined or wish(person, occurrence) is not None
+    value = shown(person, occurrence, view)
     return bool(looking.at(f"{person.address} said no", no, "PARTSTAT", value, person.answered_at))
+
+
+def _reasons(people: list[Attendee], occurrence: Occurrence, view: View) -> Iterator[str]:
+    plain = [one.address for one in people if wish(one, occurrence) is None]
+    if plain:
+        yield f"{', '.join(plain)} said no to this time"
+    for one in people:
+        asked = wish(one, occurrence)
+        if asked is not None:
+            yield f"{one.address} asks for another time: {view.said(asked.start)}"
 
 
 def _ripe(person: Attendee, when: Declined, view: View) -> datetime | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rules.answers import shown, unseen
 from rules.model import Attendee, Occurrence, PartStat
-from rules.people import is_stale, required_people
+from rules.people import is_stale, required_people, wish
 from rules.policy import Unconfirmed
 from rules.steps import later
 from rules.verdict import Looking, Verdict
@@ -24,22 +25,24 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
         value = occurrence.created.isoformat()
         if not looking.at(f"at least {when.min_age} old", now >= ripe, "CREATED", value):
             return looking.verdict(False, wake=(ripe, start))
+    if not looking.at("answers are asked for", occurrence.rsvp, "RSVP", "yes" if occurrence.rsvp else "no"):
+        return looking.verdict(False, wake=(start,))
     if when.by == "me":
         return looking.verdict(True, "I have not answered this invitation", wake=(start,), since=(ripe,))
-    if not view.account(occurrence).rsvp_trusted:
-        looking.at("answers can be seen", None, "rsvp", "untrusted")
-        return looking.verdict(None, "answers in this account are not trusted", wake=(start,))
-    if occurrence.guests_hidden:
-        looking.at("answers can be seen", None, "ATTENDEE", "guests are hidden")
-        return looking.verdict(None, "not all of its guests can be seen", wake=(start,))
-    waiting: list[Attendee] = []
-    for person in required_people(occurrence, view.owner):
-        stale = is_stale(person, occurrence)
-        value = f"{person.partstat.value}, before the time last changed" if stale else person.partstat.value
-        undecided = person.partstat is PartStat.TENTATIVE and when.tentative == "counts"
-        open_ = stale or undecided or person.partstat is PartStat.NEEDS_ACTION
-        if looking.at(f"{person.address} has yet to say yes", open_, "PARTSTAT", value, person.answered_at):
-            waiting.append(person)
+    hidden = unseen(occurrence, view, looking)
+    if hidden:
+        return looking.verdict(None, hidden, wake=(start,))
+    waiting = [
+        person
+        for person in required_people(occurrence, view.owner)
+        if looking.at(
+            f"{person.address} has yet to say yes",
+            _is_open(person, occurrence, when),
+            "PARTSTAT",
+            shown(person, occurrence, view),
+            person.answered_at,
+        )
+    ]
     names = ", ".join(person.address for person in waiting)
     verb = "has" if len(waiting) == 1 else "have"
     return looking.verdict(
@@ -49,3 +52,10 @@ def judge(occurrence: Occurrence, when: Unconfirmed, view: View, now: datetime) 
         wake=(start,),
         since=(ripe, *(person.answered_at for person in waiting)),
     )
+
+
+def _is_open(person: Attendee, occurrence: Occurrence, when: Unconfirmed) -> bool:
+    if wish(person, occurrence) is not None:
+        return False  # that is an answer, and one that wants more than to be asked for a yes
+    undecided = person.partstat is PartStat.TENTATIVE and when.tentative == "counts"
+    return is_stale(person, occurrence) or undecided or person.partstat is PartStat.NEEDS_ACTION
