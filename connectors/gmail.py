@@ -8,26 +8,19 @@ then known by its id and its thread, as long as this program runs.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from email import message_from_bytes, policy
-from email.utils import getaddresses
 from typing import Any
 
 from googleapiclient.http import HttpRequest
 
-from connectors.base import ConnectorError, DraftState, NeedsLogin, Receipt, Rejected, Retryable, Uncertain
+from connectors.base import DraftState, Receipt, Rejected, Retryable, Uncertain
 from connectors.google_client import GoogleClient, MissingScope, Refused
+from connectors.mailbox import LOOK_BACK, MARK, asked, refuse_others, searchable
 
 _ME = "me"
 _SENT = ["SENT"]
-_LOOK_BACK = 25
-"""How many of the newest sent messages are looked at for one that was a draft."""
-
-_MARK = "X-Rebookd-Id"
-_MESSAGE_ID = re.compile(r"<[^\s<>\"]{1,500}>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +56,7 @@ class Gmail:
         committing: Callable[[], None],
     ) -> Receipt:
         """Hand over one message. Raises Rejected where it names other recipients than these."""
-        if _told(message) != {address.lower() for address in recipients}:
-            raise Rejected("The message names other recipients than it is meant for, so it was not sent.")
+        refuse_others(message, {address.lower() for address in recipients})
         request = self._messages.send(userId=_ME, body={"raw": _encoded(message)}, fields="id")
         answer = self._client.hand_over(request, committing)
         if not answer.get("id"):
@@ -166,9 +158,7 @@ class Gmail:
 
     def _was_sent(self, message_id: str, place: _Place | None) -> bool:
         """Whether one of the newest sent messages is what became of the draft."""
-        request = self._messages.list(
-            userId=_ME, labelIds=_SENT, includeSpamTrash=True, maxResults=_LOOK_BACK
-        )
+        request = self._messages.list(userId=_ME, labelIds=_SENT, includeSpamTrash=True, maxResults=LOOK_BACK)
         for row in self._asked(request).get("messages", []):
             if place is not None:
                 if row.get("threadId") == place.thread and _number(row.get("id")) >= _number(place.message):
@@ -178,20 +168,14 @@ class Gmail:
         return False
 
     def _is_marked(self, id_: str, message_id: str) -> bool:
-        request = self._messages.get(userId=_ME, id=id_, format="metadata", metadataHeaders=[_MARK])
+        request = self._messages.get(userId=_ME, id=id_, format="metadata", metadataHeaders=[MARK])
         with _gone_already():
             headers = self._asked(request).get("payload", {}).get("headers", ())
             return any(str(one.get("value", "")).strip() == message_id.strip("<>") for one in headers)
         return False
 
     def _asked(self, request: HttpRequest) -> dict[str, Any]:
-        """An answer. Raises NeedsLogin, Rejected, and Retryable for anything else."""
-        try:
-            return self._client.execute(request)
-        except (NeedsLogin, Rejected, Retryable):
-            raise
-        except ConnectorError as error:
-            raise Retryable(str(error)) from error
+        return asked(lambda: self._client.execute(request))
 
 
 @contextmanager
@@ -204,17 +188,8 @@ def _gone_already() -> Iterator[None]:
             raise
 
 
-def _told(message: bytes) -> set[str]:
-    """Whom Gmail would send this to."""
-    parsed = message_from_bytes(message, policy=policy.compat32)
-    values = [str(value) for name in ("To", "Cc", "Bcc") for value in parsed.get_all(name, [])]
-    return {address.lower() for _, address in getaddresses(values) if address}
-
-
 def _query(message_id: str) -> str:
-    if not _MESSAGE_ID.fullmatch(message_id):
-        raise Rejected("This is no Message-ID that can be searched for.")
-    return f"rfc822msgid:{message_id[1:-1]}"
+    return f"rfc822msgid:{searchable(message_id)}"
 
 
 def _encoded(message: bytes) -> str:

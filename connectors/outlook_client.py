@@ -106,18 +106,20 @@ class GraphClient:
             seen.add(where)
         raise not_whole()
 
-    def send(self, method: str, where: str, body: Json | None = None, *, etag: str = "") -> Json:
+    def send(self, method: str, where: str, body: Json | bytes | None = None, *, etag: str = "") -> Json:
         """The answer to a change, or to a question that is put like one; empty where Graph says nothing.
 
-        ``etag`` guards it: raises Refused with status 412 where the item changed meanwhile.
+        ``body`` is an object, or a message in base64. ``etag`` guards it: raises Refused with status 412
+        where the item changed meanwhile.
         """
         headers = _headers(())
         if etag:
             headers["If-Match"] = etag
-        data = None
-        if body is not None:
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        if isinstance(body, dict):
             headers["Content-Type"] = "application/json"
-            data = json.dumps(body).encode()
+        elif body is not None:
+            headers["Content-Type"] = "text/plain"
         write = not any(part in where for part in _READING_POSTS)
         response = self._session.request(
             method, self._url(where, {}), data=data, headers=headers, write=write

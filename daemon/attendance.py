@@ -56,10 +56,10 @@ _FAILED = _unknown("its records could not be read", final=False)
 
 def is_asked(settings: Settings, account: str) -> bool:
     """Whether this account has records of calls and a rule wants to know who came."""
-    google = settings.accounts[account].google
-    rules = settings.policy.rules
-    asks = any(isinstance(rule.when, Missed | Unaccounted) for rule in rules)
-    return asks and google is not None and google.attendance
+    configured = settings.accounts[account]
+    kept = configured.google or getattr(configured, "outlook", None)
+    asks = any(isinstance(rule.when, Missed | Unaccounted) for rule in settings.policy.rules)
+    return asks and kept is not None and kept.attendance
 
 
 def within(settings: Settings, account: str) -> timedelta | None:
