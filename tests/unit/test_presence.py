@@ -65,6 +65,18 @@ def test_both_there_is_held() -> None:
     assert (found.held, found.final, found.why) == (Held.HELD, True, "")
 
 
+def test_a_mail_address_is_as_good_as_a_name() -> None:
+    """Teams tells the addresses of who signed in; whoever signed in under another could be anybody."""
+    me, jo, other = (
+        Party(user=f"users/{number}", address=address, name="?")
+        for number, address in enumerate((ME, JO, Address("jo.winter@elsewhere.example")))
+    )
+    assert of(call(there(me), there(jo))).held is Held.HELD
+    assert of(call(there(me))).held is Held.MISSED_BY_ATTENDEE
+    assert of(call(there(me), there(other))).why == "1 party in the call could have been anybody"
+    assert of(call(there(replace(me, user="")), there(jo))).learned == {"users/1": JO}
+
+
 def test_stayed_long_enough_is_held() -> None:
     """Whoever comes after the grace but stays five minutes was there."""
     assert of(call(there(ME_IN), there(JO_IN, (12, 17)))).held is Held.HELD

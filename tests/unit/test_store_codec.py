@@ -15,6 +15,7 @@ from rules.model import (
     Attendee,
     CalendarRef,
     CuType,
+    Interval,
     Occurrence,
     OccurrenceKey,
     PartStat,
@@ -40,7 +41,8 @@ TIMES = st.builds(
     ZONES,
     st.integers(0, 1),
 )
-INSTANTS = st.none() | WALLS.map(lambda at: at.replace(tzinfo=UTC, fold=0))
+INSTANT = WALLS.map(lambda at: at.replace(tzinfo=UTC, fold=0))
+INSTANTS = st.none() | INSTANT
 TEXTS = st.text(max_size=20)
 PEOPLE = st.builds(
     Attendee,
@@ -51,6 +53,7 @@ PEOPLE = st.builds(
     cutype=st.sampled_from(CuType),
     delegated_to=st.none() | TEXTS.map(Address),
     answered_at=INSTANTS,
+    proposed=st.none() | st.builds(Interval, INSTANT, INSTANT),
 )
 OCCURRENCES = st.builds(
     Occurrence,
@@ -88,6 +91,7 @@ OCCURRENCES = st.builds(
     final=st.booleans(),
     away=st.booleans(),
     guests_hidden=st.booleans(),
+    rsvp=st.booleans(),
     conference=TEXTS,
 )
 
@@ -161,6 +165,21 @@ def test_carry_over_dates_an_answer() -> None:
         ),
     )
     assert [who.answered_at for who in carry_over(new, old, NOW).attendees] == [NOW, NOW - day, None]
+
+
+def test_carry_over_dates_a_proposal() -> None:
+    """Who asks for another time, or yet another, answered when that was seen."""
+    first, second = (
+        Interval(NOW + timedelta(days=day), NOW + timedelta(days=day, hours=1)) for day in (3, 4)
+    )
+    silent = meeting()
+    asked = replace(silent, attendees=(replace(silent.attendees[0], proposed=first),))
+    seen = carry_over(asked, silent, NOW)
+    assert seen.attendees[0].answered_at == NOW
+    later = NOW + timedelta(hours=1)
+    assert carry_over(asked, seen, later).attendees[0].answered_at == NOW
+    again = replace(silent, attendees=(replace(silent.attendees[0], proposed=second),))
+    assert carry_over(again, seen, later).attendees[0].answered_at == later
 
 
 def test_carry_over_dates_a_cancellation() -> None:
