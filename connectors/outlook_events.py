@@ -8,7 +8,7 @@ date, and in which the UID of an invitation from elsewhere is wrapped ([MS-OXOCA
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -37,6 +37,8 @@ _PARTSTAT = {
     "declined": PartStat.DECLINED,
     "tentativelyAccepted": PartStat.TENTATIVE,
 }
+_LOOKED_AT = datetime(2020, 1, 1, tzinfo=UTC)
+_WEEKS = 52 * 12
 _FREE = frozenset({"free", "workingElsewhere"})
 
 
@@ -141,7 +143,16 @@ def _zone(name: str, home_zone: str) -> Zone:
     found = known_zone(name)
     if found is None:
         return Zone(name, Timing.UNKNOWN_ZONE, ZoneInfo(home_zone))
+    if found.key != name and _keep_the_same_time(found, ZoneInfo(home_zone)):
+        # A Windows zone is that of several countries.
+        return _home(home_zone, Timing.TIMED)
     return UTC_ZONE if found.key == "UTC" else Zone(found.key, Timing.TIMED, found)
+
+
+def _keep_the_same_time(one: ZoneInfo, other: ZoneInfo) -> bool:
+    """Whether the clocks of both have always shown the same, as far back as calendars are looked at."""
+    days = (_LOOKED_AT + timedelta(days=7 * week) for week in range(_WEEKS))
+    return all(day.astimezone(one).utcoffset() == day.astimezone(other).utcoffset() for day in days)
 
 
 @lru_cache(maxsize=16)
