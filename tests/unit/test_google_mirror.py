@@ -9,13 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.base import Cursor, Known, Resource
 from connectors.google import GoogleConnector
 from connectors.google_client import GoogleClient
-from rules.model import Occurrence
 from tests.support.fake_google import FakeGoogle, fake_google
+from tests.support.followed import Followed
 from tests.support.google_ics import StaticToken
-from tests.support.ics import LISBON, WINDOW
+from tests.support.ics import LISBON
 
 DANA, JO, AL = "dana@va.example", "jo@acme.example", "al@acme.example"
 
@@ -25,31 +24,11 @@ def at(day: int, hour: int = 9) -> datetime:
     return datetime(2026, 3, day, hour, tzinfo=ZoneInfo(LISBON))
 
 
-class _Mirror:
+def _mirror(google: FakeGoogle, user: str) -> Followed:
     """One person's primary calendar, kept as the store keeps it."""
-
-    def __init__(self, google: FakeGoogle, user: str) -> None:
-        client = GoogleClient(StaticToken(google.oauth.token(user)), google.root)
-        self.connector = GoogleConnector("own", client, calendars=["primary"], home_zone=LISBON)
-        self.held: dict[str, Resource] = {}
-        self.cursor = Cursor()
-
-    def follow(self) -> None:
-        """Take in what changed."""
-        known = Known(
-            cursor=self.cursor,
-            etags=lambda: {href: each.etag for href, each in self.held.items()},
-            raw=lambda href: self.held[href].raw if href in self.held else None,
-        )
-        changes = self.connector.poll(self.connector.calendars()[0].ref, WINDOW, known)
-        gone = set(self.held) - changes.kept if changes.full else changes.removed
-        self.held = {href: each for href, each in self.held.items() if href not in gone}
-        self.held |= {each.href: each for each in changes.changed}
-        self.cursor = changes.cursor
-
-    def occurrences(self) -> dict[str, tuple[Occurrence, ...]]:
-        """What is held, but for resources with nothing in the window."""
-        return {href: each.occurrences for href, each in self.held.items() if each.occurrences}
+    client = GoogleClient(StaticToken(google.oauth.token(user)), google.root)
+    connector = GoogleConnector("own", client, calendars=["primary"], home_zone=LISBON)
+    return Followed(connector, connector.calendars()[0].ref)
 
 
 def _act(google: FakeGoogle, name: str, dice: random.Random) -> None:
@@ -80,7 +59,7 @@ def test_following_equals_looking_afresh(seed: int) -> None:
         people, weekly = {DANA: "accepted", JO: "needsAction"}, ["RRULE:FREQ=WEEKLY;COUNT=4"]
         names = [mine.event("Talk", at(day), at(day, 10), people) for day in (2, 3)]
         series = [mine.event("Weekly", at(day), at(day, 10), people, recurrence=weekly) for day in (4, 5)]
-        mirrors = {person: _Mirror(google, person) for person in google.users}
+        mirrors = {person: _mirror(google, person) for person in google.users}
         done = 0
         for _ in range(15):
             chosen = dice.choice(names + series)
@@ -92,12 +71,12 @@ def test_following_equals_looking_afresh(seed: int) -> None:
                 done += 1
             for mirror in mirrors.values():
                 if dice.random() < 0.7:
-                    mirror.follow()
+                    mirror.poll()
         assert done > 5
         for person, mirror in mirrors.items():
             stack.callback(mirror.connector.close)
-            mirror.follow()
-            fresh = _Mirror(google, person)
+            mirror.poll()
+            fresh = _mirror(google, person)
             stack.callback(fresh.connector.close)
-            fresh.follow()
+            fresh.poll()
             assert mirror.occurrences() == fresh.occurrences()
