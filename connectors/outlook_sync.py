@@ -78,9 +78,6 @@ class Position:
         return round_of(calendar, Interval(end, end)).end > self.until
 
 
-_RHYTHM = ("type", "start", "end", "recurrence", "isAllDay", "originalStartTimeZone")
-"""What decides when the instances of a series are."""
-
 _QUESTION = 1
 """Raise it whenever what is asked in a round, or what is kept of an answer, changes."""
 
@@ -273,38 +270,20 @@ class Gatherer:
     def changed(self) -> Changes:
         """What is new, changed and gone since the last page of this round."""
         etags = self._held.etags()
-        for href, event in self._singles.items():
-            self._keep(href, Whole(event), {})
+        for href, single in self._singles.items():
+            self._keep(href, Whole(single), {})
         gone = [name for name in self._gone if name in etags]
         torn = self._series_without([name for name in self._gone if name not in etags], etags)
         self._doubt(gone)
+        # What a server tells of a changed series differs: all of it, what changed, or not what vanished.
         touched = dict.fromkeys([*self._masters, *self._instances, *torn])
-        renewed = {href: self._renewed(href, torn) for href in touched if href not in self.changes.removed}
-        anew = [href for href, whole in renewed.items() if whole is None]
-        for href, now in self._rounds.look_up(self._calendar, anew).items():
-            if now is None:
+        unclear = [href for href in touched if href not in self.changes.removed]
+        for href, event in self._rounds.look_up(self._calendar, unclear).items():
+            if event is None:
                 self.changes.removed.add(href)
             else:
-                renewed[href] = self._rounds.whole(now, self._span)
-        for href, found in renewed.items():
-            if found is not None:
-                self._keep(href, found, {})
+                self._keep(href, self._rounds.whole(event, self._span), {})
         return self.changes
-
-    def _renewed(self, href: str, torn: set[str]) -> Whole | None:
-        """A series with what the round told of it; None where it has to be read anew."""
-        told, held = self._masters.get(href), self._held.whole(href)
-        if href in torn or (held is None and (told is None or href in self._held.etags())):
-            return None
-        if held is None:
-            whole = Whole(told or {}, until=self._span.end)
-        elif told is not None and any(held.event.get(one) != told.get(one) for one in _RHYTHM):
-            return None
-        else:
-            whole = Whole(told or held.event, dict(held.instances), self._span.end)
-        for one in self._instances.get(href, {}).values():
-            _put(whole, one)
-        return whole
 
     def _look_for_masters(self, hrefs: Iterable[str]) -> None:
         """Graph does not tell a master with each of its instances."""
