@@ -133,7 +133,7 @@ class Call:
 
     def event(self) -> Item:
         """The event of the path, in this mailbox. Raises GraphError."""
-        for calendar in self.user.calendars:
+        for calendar in [self.calendar()] if "calendar" in self.args else self.user.calendars:
             found = calendar.find(self.args["event"])
             if found is not None:
                 self.admit(calendar, write=self.request.method != "GET")

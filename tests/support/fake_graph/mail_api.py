@@ -128,10 +128,11 @@ def _found(call: Call) -> Message:
 
 def _listed(call: Call, found: list[Message]) -> Answer:
     """A page of messages, the latest first."""
-    box, rows = call.user.mailbox, []
+    box, clauses, rows = call.user.mailbox, _clauses(call), []
     for each in sorted(found, key=lambda each: each.version, reverse=True):
         made = _message(box, each)
-        if each.visible <= call.graph.now() and _holds(call, made):
+        held = all(_compare(made[name], verb, value) for name, verb, value in clauses)
+        if held and each.visible <= call.graph.now():
             wanted = call.option("$select")
             rows.append(select(made | _headers(each), wanted, "message") if wanted else made)
     return call.paged(rows, 10, 1000, "messages")
@@ -181,18 +182,19 @@ def _second(at: datetime) -> str:
     return stamp(at.astimezone(UTC).replace(microsecond=0))[:19] + "Z"
 
 
-def _holds(call: Call, made: Json) -> bool:
-    """Whether the filter is true of a message. Raises GraphError for what is no filter."""
-    text, place, held = call.option("$filter") or "", 0, True
-    while place < len(text.rstrip()):
+def _clauses(call: Call) -> list[tuple[str, str, str]]:
+    """What the filter asks: property, comparison, value. Raises GraphError for what is no filter."""
+    text, place = (call.option("$filter") or "").rstrip(), 0
+    found = []
+    while place < len(text):
         match = _CLAUSE.match(text, place)
         name = _FILTERED.get(match[1].lower()) if match else None
         if match is None or name is None:
             call.graph.problems.append(f"the fake does not know the filter {text!r}")
             raise invalid("Invalid filter clause", "BadRequest")
-        held = _compare(made[name], match[2].lower(), match[3]) and held
+        found.append((name, match[2].lower(), match[3]))
         place = match.end()
-    return held
+    return found
 
 
 def _compare(value: Any, verb: str, given: str) -> bool:

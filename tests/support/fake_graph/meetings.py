@@ -71,11 +71,28 @@ def amend(graph: FakeGraph, item: Item, change: Change) -> Item:
                 _call_off(other)
             else:
                 _apply(graph, other.kept(), shared, moved=moved)
-    for address in after.keys() - before:
-        if target.mine:
-            deliver(target, after[address])
+    if target.mine and shared:
+        for guest in target.guests:
+            _restore(graph, target, guest)
     _tell(graph, target, change, before)
     return target
+
+
+def _restore(graph: FakeGraph, item: Item, guest: Guest) -> None:
+    """A guest who has no copy, or not any more, gets one by the mail that tells of the change."""
+    user = graph.user_of(guest.address)
+    if user is None or any(each.calendar.owner is user for each in (item, *copies(graph, item))):
+        return
+    for series in copies(graph, item.master) if item.master is not None else ():
+        if series.calendar.owner is user and item.day in series.gone:
+            series.gone.discard(item.day)
+            kept = series.instance(item.day).kept()
+            kept.start, kept.end, kept.response, kept.responded = item.start, item.end, "notResponded", None
+            kept.fields |= {name: value for name, value in item.fields.items() if name not in OWN}
+            kept.fields["showAs"] = "tentative"
+            kept.touch()
+            return
+    deliver(item, guest)
 
 
 def _shared(change: Change) -> Change:
@@ -171,6 +188,8 @@ def _call_off(item: Item) -> None:
     kept = item.kept()
     subject = f"Canceled: {kept.fields['subject']}"
     kept.fields |= {"isCancelled": True, "subject": subject, "showAs": "free"}
+    for each in kept.exceptions.values():
+        _call_off(each)
     kept.touch()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import threading
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from typing import Any
@@ -47,6 +49,28 @@ def days(recurrence: Json) -> Iterator[date]:
 
     Raises ValueError, KeyError and TypeError for a recurrence that is none.
     """
+    key = json.dumps(recurrence, sort_keys=True)
+    if key not in _counted:
+        _counted[key] = ([], iter(_rule(recurrence)))
+    counted, rest = _counted[key]
+    place = 0
+    while True:
+        with _counting:
+            if place == len(counted):
+                further = next(rest, None)
+                if further is None:
+                    return
+                counted.append(further.date())
+        yield counted[place]
+        place += 1
+
+
+_counted: dict[str, tuple[list[date], Iterator[datetime]]] = {}
+"""The days of each recurrence as far as they were counted, and the rest of them."""
+_counting = threading.Lock()
+
+
+def _rule(recurrence: Json) -> rrule:
     pattern, limits = recurrence["pattern"], recurrence["range"]
     begin = datetime.combine(date.fromisoformat(limits["startDate"]), time.min)
     more: Json = {}
@@ -56,13 +80,10 @@ def days(recurrence: Json) -> Iterator[date]:
         more["count"] = int(limits["numberOfOccurrences"])
     elif limits["type"] != "noEnd":
         raise ValueError(limits["type"])
-    frequency = _FREQUENCY[pattern["type"]]
-    week = _DAYS.index(pattern["firstDayOfWeek"])
-    rule = rrule(
-        frequency, dtstart=begin, interval=int(pattern["interval"]), wkst=week, **_by(pattern, begin), **more
-    )
-    for each in rule:
-        yield each.date()
+    if int(pattern["interval"]) < 1:
+        raise ValueError("interval")
+    more |= {"interval": int(pattern["interval"]), "wkst": _DAYS.index(pattern["firstDayOfWeek"])}
+    return rrule(_FREQUENCY[pattern["type"]], dtstart=begin, **_by(pattern, begin), **more)
 
 
 def _by(pattern: Json, begin: datetime) -> Json:

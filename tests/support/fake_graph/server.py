@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import re
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -115,7 +116,7 @@ def _work(graph: FakeGraph, request: Request, found: Found | None) -> Answer:
     user = _mailbox(graph, grant, whose)
     request.user = user.email
     _permit(method, grant, user)
-    _hold_query(method, request)
+    _hold_query(graph, method, request)
     if method.items and not graph.by_hand and not _IMMUTABLE.search(request.headers.get("prefer", "")):
         graph.problems.append(f"{request.method} {request.path} did not ask for immutable ids")
     _pace(graph, user)
@@ -165,13 +166,13 @@ def _permit(method: Method, grant: Grant, user: User) -> None:
             raise denied()
 
 
-def _hold_query(method: Method, request: Request) -> None:
-    """Raises GraphError for a system query option the method does not take."""
+def _hold_query(graph: FakeGraph, method: Method, request: Request) -> None:
+    """Raises GraphError for a system query option that nobody built."""
     for name in request.query:
         known = name.lower() in method.odata or not name.startswith("$")
         if not known and method.route != "calendarView.delta":
-            message = f"The query parameter '{name}' is not supported by this fake of {method.route}."
-            raise invalid(message, "BadRequest")
+            graph.problems.append(f"the fake does not know {name} of {method.route}")
+            raise invalid(graph.problems[-1], "BadRequest")
 
 
 def _pace(graph: FakeGraph, user: User) -> None:
@@ -285,8 +286,12 @@ def _under_way(graph: FakeGraph, request: Request) -> Iterator[bool]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    graph: FakeGraph
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is no news."""
+        """A client that goes away in the middle is no news; all else is a fault of the fake."""
+        if not isinstance(sys.exception(), OSError):
+            self.graph.problems.append(traceback.format_exc())
 
 
 @contextlib.contextmanager
@@ -300,6 +305,7 @@ def fake_graph(
     graph = FakeGraph(now, grants)
     handler = type("Handler", (_Handler,), {"graph": graph})
     server = _Server(("127.0.0.1", port), handler)
+    server.graph = graph
     if tls:
         # The handshake is made by the thread of the connection, not by the one that accepts.
         server.socket = server_context().wrap_socket(

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fake_graph import meetings
-from tests.support.fake_graph.events import USUAL, Calendar, Guest, Item, instance_id, item_id
+from tests.support.fake_graph.events import OWN, USUAL, Calendar, Guest, Item, instance_id, item_id
 from tests.support.fake_graph.times import placed
 from tests.support.faults import Effect, Fault
 from tests.support.grants import Grants
@@ -309,7 +309,8 @@ class FakeGraph:
                 raise TypeError(f"no event has {', '.join(sorted(set(fields) - set(USUAL)))}")
             if fields:
                 change["fields"] = fields
-            meetings.amend(self, item, change)
+            shared = "fields" not in change or set(fields) - set(OWN)
+            meetings.amend(self, self._leading(item) if shared else item, change)
 
     def cancel(self, event_id: str) -> None:
         """The organiser calls an event or one instance off: their copy goes, the guests' stay and say so."""
