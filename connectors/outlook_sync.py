@@ -31,6 +31,9 @@ GRID = timedelta(days=28)
 MOST_LOOKED_UP = 400
 """So many missing events are looked up one by one; of more, the daemon's doubt about a shrink decides."""
 
+MOST_ALIKE = 3
+"""So many pages in a row that tell of the same events, or of none, lead nowhere."""
+
 _AHEAD = timedelta(days=2)
 _HOURS = int(GRID / timedelta(hours=1))
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
@@ -107,7 +110,9 @@ class Rounds:
         leads nowhere.
         """
         size, seen, page = SIZES[0], set[str](), first
-        while len(seen) < MAX_PAGES:
+        told: list[str] = []
+        alike = 0
+        while len(seen) < MAX_PAGES and alike < MOST_ALIKE:
             while page is None:
                 try:
                     page = self.page(calendar, link, span, size)
@@ -118,6 +123,8 @@ class Rounds:
             yield page
             if page.delta_link:
                 return
+            before, told = told, [str(one["id"]) for one in page.items]
+            alike = alike + 1 if told == before else 0
             link, page = page.next_link, None
             if not link or link in seen:
                 break
