@@ -40,6 +40,8 @@ PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 REDIRECT = "http://localhost"
 """What a desktop app registers; any port is taken for it (RFC 8252 section 7.3)."""
 
+_GRANTS = frozenset({"access_token", "device_code"})
+
 _CLOUDS = frozenset(
     {
         "graph.microsoft.com",
@@ -152,7 +154,12 @@ class _Http:
     ) -> requests.Response:
         """A whole answer that grants or refuses. Raises Retryable, and ConnectorError for anything else."""
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._request("POST", url, {**(headers or {}), **form}, urlencode(data or {}).encode())
+        response = self._request("POST", url, {**(headers or {}), **form}, urlencode(data or {}).encode())
+        found = json_of(response) or {}
+        wanted = _GRANTS if response.status_code == 200 else {"error"}
+        if not any(found.get(name) and isinstance(found[name], str) for name in wanted):
+            raise _not_whole(response)
+        return response
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -198,14 +198,16 @@ class Refusal(NeedsLogin):
 
     def sentence(self, account: str, cure: str, approval: str = "") -> str:
         """What it means for ``account``; ``cure`` is what to do then, ``approval`` where to approve."""
-        told = next((SENTENCES[code] for code in self.codes if code in SENTENCES), "")
+        known = next((code for code in self.codes if code in SENTENCES), 0)
+        told = SENTENCES.get(known, "")
         if not told and self.error in _WANTS_ANEW:
             told = "{self} It wants {account} to be signed in to anew; {cure}" if self.text else _AGAIN
         if not told:
             return f"{str(self).rstrip('.')}. If it stays so, {cure}"
         approve = f"have one open {approval}" if approval else f"ask for it, and {cure}"
         what, _, move = told.partition("; ")
-        found = f"{what} ({self.code}); {move}" if "{self}" not in told else told
+        found = f"{what} ({f'AADSTS{known}' if known else self.code}); {move}"
+        found = told if "{self}" in told else found
         return found.format(self=self, account=account, cure=cure, approval=approve)
 
 
