@@ -164,7 +164,7 @@ class DeviceSignIn(_Attempt):
         self._flow["interval"] = min(max(int(found["interval"]), 1), 60)
 
     def finish(
-        self, *, sleep: Callable[[float], None] = time.sleep, elapsed: Callable[[], float] = elapsed
+        self, *, sleep: Callable[[float], None] | None = None, elapsed: Callable[[], float] = elapsed
     ) -> Granted:
         """Wait until the code was entered; what passes by itself does not end it.
 
@@ -173,7 +173,7 @@ class DeviceSignIn(_Attempt):
         until = elapsed() + self.lasts
         trouble: Retryable | None = None
         while elapsed() < until:
-            sleep(self._flow["interval"])
+            (sleep or time.sleep)(self._flow["interval"])
             try:
                 said = self._step()
                 word = said.get("error") if isinstance(said, dict) else None

@@ -13,7 +13,7 @@ from daemon.exits import FAILED, explain_failure
 
 COMMANDS = {
     "accept-shrink": ("work:accept_shrink", "Believe a calendar that suddenly holds far less than before."),
-    "auth": ("auth:auth", "Sign in to a Google account."),
+    "auth": ("auth:auth", "Sign in to a Google or Outlook account."),
     "calendars": ("setup:calendars", "List what each account offers."),
     "check": ("setup:check", "Validate configuration and rules, every mistake at once."),
     "demo": ("work:demo", "Play one scripted day on loopback, every mail shown."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from threading import Lock
 
 from connectors.base import NeedsLogin
@@ -9,11 +10,10 @@ from connectors.google_auth import ByConsent, ByKey, GoogleTokens
 from connectors.google_client import GoogleClient, google_pace
 from connectors.google_scopes import Scope, missing, scopes_for
 from daemon import sign_ins
-from daemon.attendance import is_asked
 from daemon.config.google import Google
 from daemon.config.secret import Secret, SecretUnavailable
 from daemon.config.settings import Settings
-from rules.policy import Do, Mode
+from daemon.scopes_needed import has_drafts, uses
 
 _making = Lock()
 
@@ -72,21 +72,7 @@ def access(settings: Settings, account: str) -> GoogleAccess:
 
 def needs(settings: Settings, account: str) -> tuple[Scope, ...]:
     """The scopes that an account needs for what the configuration and the rules do with it."""
-    configured = settings.accounts[account]
-    rules = settings.policy.rules
-    done = {step.do for rule in rules for step in rule.then}
-    watching = configured.mode is Mode.OBSERVE
-    mail = settings.config.mail.account == account
-    return scopes_for(
-        writes=not watching and bool(done & {Do.MARK, Do.RESCHEDULE}),
-        free_busy=Do.RESCHEDULE in done,
-        attendance=is_asked(settings, account),
-        mail=mail,
-        drafts=mail and has_drafts(settings),
-    )
+    return scopes_for(**asdict(uses(settings, account)))
 
 
-def has_drafts(settings: Settings) -> bool:
-    """Whether anything may be laid down as a draft."""
-    modes = [rule.mode for rule in settings.policy.rules]
-    return Mode.DRAFT in (*modes, *(each.mode for each in settings.accounts.values()))
+__all__ = ["GoogleAccess", "access", "has_drafts", "needs"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from connectors.base import AttendanceSource, CalendarConnector, Drafts, Mailer, NeedsLogin
 from daemon.config.model import AccountConfig
 from daemon.config.secret import Secret, SecretUnavailable
 from daemon.config.settings import Settings
+from daemon.scopes_needed import has_drafts
 
 if TYPE_CHECKING:
     from connectors.gmail import Gmail
+    from connectors.google_scopes import Scope as GoogleScope
+    from connectors.outlook_mail import OutlookMail
+    from connectors.outlook_scopes import Scope as OutlookScope
     from connectors.webhook import Webhook
 
 KINDS = ("caldav", "google", "outlook")
@@ -63,7 +67,24 @@ def _google(settings: Settings, account: str) -> CalendarConnector:
     )
 
 
-_MAKERS: dict[str, Callable[[Settings, str], CalendarConnector]] = {"caldav": _caldav, "google": _google}
+def _outlook(settings: Settings, account: str) -> CalendarConnector:
+    from connectors.outlook import OutlookConnector  # noqa: PLC0415 - loaded only where it is used
+    from daemon.outlook_access import access  # noqa: PLC0415 - the same
+
+    return OutlookConnector(
+        account,
+        access(settings, account).client(),
+        mine=settings.owner.addresses,
+        calendars=settings.accounts[account].calendars,
+        home_zone=settings.owner.zone,
+    )
+
+
+_MAKERS: dict[str, Callable[[Settings, str], CalendarConnector]] = {
+    "caldav": _caldav,
+    "google": _google,
+    "outlook": _outlook,
+}
 
 
 def lacks(settings: Settings, account: str) -> list[str]:
@@ -71,22 +92,31 @@ def lacks(settings: Settings, account: str) -> list[str]:
 
     Raises :class:`NeedsLogin` for what it needs.
     """
-    if kind(settings.accounts[account]) != "google":
-        return []
-    from daemon.google_access import access  # noqa: PLC0415 - loaded only where it is used
-
-    missing = access(settings, account).missing()
+    missing = _missing(settings, account)
     needed = [scope.why for scope in missing if not scope.optional]
     if needed:
         raise NeedsLogin(f"The sign-in does not allow to {'; to '.join(needed)}. Run: rebookd auth {account}")
     return [scope.why for scope in missing]
 
 
+def _missing(settings: Settings, account: str) -> Sequence[GoogleScope | OutlookScope]:
+    # Each kind's library is loaded only where that kind is used.
+    if settings.accounts[account].google:
+        from daemon import google_access  # noqa: PLC0415
+
+        return google_access.access(settings, account).missing()
+    if settings.accounts[account].outlook:
+        from daemon import outlook_access  # noqa: PLC0415
+
+        return outlook_access.access(settings, account).missing()
+    return []
+
+
 def mailer(settings: Settings) -> Mailer:
     """How mail leaves. Its secret is read when it is first needed."""
     smtp = settings.config.mail.smtp
     if smtp is None:
-        return gmail(settings)
+        return mailbox(settings)
     from connectors.smtp import SmtpMailer  # noqa: PLC0415 - loaded only where it is used
 
     return SmtpMailer(
@@ -105,7 +135,7 @@ def drafts(settings: Settings) -> Drafts | None:
     """Where drafts are put, if anywhere. Its secret is read when it is first needed."""
     imap = settings.config.mail.imap
     if imap is None:
-        return _gmail_for_drafts(settings)
+        return mailbox(settings) if settings.config.mail.account and has_drafts(settings) else None
     from connectors.imap import ImapDrafts  # noqa: PLC0415 - loaded only where it is used
 
     return ImapDrafts(
@@ -119,30 +149,34 @@ def drafts(settings: Settings) -> Drafts | None:
     )
 
 
-def gmail(settings: Settings) -> Gmail:
-    """The mailbox of ``mail.account``. A KeyError where that is no Google account."""
-    from connectors.gmail import Gmail  # noqa: PLC0415 - loaded only where it is used
-    from daemon.google_access import access  # noqa: PLC0415 - the same
-
+def mailbox(settings: Settings) -> Gmail | OutlookMail:
+    """The mailbox of ``mail.account``. A KeyError where that account has none."""
+    # Each kind's library is loaded only where that kind is used.
     mail = settings.config.mail
-    return Gmail(access(settings, mail.account or "").client(), mail.sender.address)
+    name = mail.account or ""
+    if settings.accounts[name].outlook:
+        from connectors.outlook_mail import OutlookMail  # noqa: PLC0415
+        from daemon import outlook_access  # noqa: PLC0415
 
+        return OutlookMail(outlook_access.access(settings, name).client(), mail.sender.address)
+    from connectors.gmail import Gmail  # noqa: PLC0415
+    from daemon import google_access  # noqa: PLC0415
 
-def _gmail_for_drafts(settings: Settings) -> Drafts | None:
-    """The same, where any rule makes drafts: else the sign-in does not cover them."""
-    if settings.config.mail.account is None:
-        return None
-    from daemon.google_access import has_drafts  # noqa: PLC0415 - loaded only where it is used
-
-    return gmail(settings) if has_drafts(settings) else None
+    return Gmail(google_access.access(settings, name).client(), mail.sender.address)
 
 
 def attendance(settings: Settings, account: str) -> AttendanceSource:
     """Where the records of an account's calls are read. A KeyError where it has none."""
-    from connectors.google_meet import MeetAttendance  # noqa: PLC0415 - loaded only where it is used
-    from daemon.google_access import access  # noqa: PLC0415 - the same
+    # Each kind's library is loaded only where that kind is used.
+    if settings.accounts[account].outlook:
+        from connectors.outlook_teams import TeamsAttendance  # noqa: PLC0415
+        from daemon import outlook_access  # noqa: PLC0415
 
-    return MeetAttendance(access(settings, account).client())
+        return TeamsAttendance(outlook_access.access(settings, account).client())
+    from connectors.google_meet import MeetAttendance  # noqa: PLC0415
+    from daemon import google_access  # noqa: PLC0415
+
+    return MeetAttendance(google_access.access(settings, account).client())
 
 
 def webhook(settings: Settings, name: str) -> Webhook:

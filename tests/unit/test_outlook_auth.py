@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from connectors import outlook_app
 from connectors.auth import TokenCache, new_key
 from connectors.base import ConnectorError, NeedsLogin, Retryable
 from connectors.http import Limits
@@ -391,6 +392,16 @@ def test_only_microsofts_own_host_is_asked_which_hosts_are_its(
         tokens(entra, app, cache).access_token()
     assert entra.count("discovery") == 0
     assert {urlsplit(f"https://x{each.path}").path.split("/")[1] for each in entra.requests} == {"common"}
+
+
+def test_microsofts_own_host_is_asked_about_itself_alone(
+    entra: FakeEntra, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the default authority instance discovery is on, and still no other host is asked."""
+    monkeypatch.setattr(outlook_app, "AUTHORITY", entra.authority)
+    with pytest.raises(ConnectorError, match=r"login\.microsoftonline\.com is not the host"):
+        SignIn("initech", registration(entra, app), WANTED, "http://localhost:9")
+    assert not entra.requests
 
 
 def test_no_token_is_ever_logged(
