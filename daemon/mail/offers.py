@@ -45,7 +45,9 @@ def offers(
     length = max(occurrence.end_utc - occurrence.start_utc, ROUND)
     like = occurrence.start.astimezone(zone(owner.zone)).time()
     asked = sorted(wishes(occurrence, owner), key=lambda one: one.start)
-    reaching = Interval(span.start, max([span.end, *(one.end for one in asked)]))
+    reaching = Interval(
+        min([span.start, *(one.start for one in asked)]), max([span.end, *(one.end for one in asked)])
+    )
     taken = [*busy(conn, reaching, owner, occurrence), *promised]
     soonest = _later(now, step.notice, owner)
     wanted: list[Interval] = []
