@@ -57,7 +57,7 @@ _FAILED = _unknown("its records could not be read", final=False)
 def is_asked(settings: Settings, account: str) -> bool:
     """Whether this account has records of calls and a rule wants to know who came."""
     configured = settings.accounts[account]
-    kept = configured.google or getattr(configured, "outlook", None)
+    kept = configured.google or configured.outlook
     asks = any(isinstance(rule.when, Missed | Unaccounted) for rule in settings.policy.rules)
     return asks and kept is not None and kept.attendance
 
