@@ -40,6 +40,9 @@ PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 REDIRECT = "http://localhost"
 """What a desktop app registers; any port is taken for it (RFC 8252 section 7.3)."""
 
+_OIDC = ("openid", "profile", "offline_access")
+"""What msal asks for beside the scopes; where people may allow nothing, it must be approved, too."""
+
 _GRANTS = frozenset({"access_token", "device_code"})
 
 _CLOUDS = frozenset(
@@ -95,7 +98,7 @@ class Registration:
         tenant = "organizations" if self.tenant == "common" else self.tenant
         asked = {
             "client_id": self.client_id,
-            "scope": " ".join(f"{self.resource}/{scope.name}" for scope in scopes),
+            "scope": " ".join([*(f"{self.resource}/{scope.name}" for scope in scopes), *_OIDC]),
             "redirect_uri": REDIRECT,
             "state": "rebookd",
         }

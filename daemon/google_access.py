@@ -13,7 +13,7 @@ from daemon import sign_ins
 from daemon.config.google import Google
 from daemon.config.secret import Secret, SecretUnavailable
 from daemon.config.settings import Settings
-from daemon.scopes_needed import has_drafts, uses
+from daemon.scopes_needed import uses
 
 _making = Lock()
 
@@ -73,6 +73,3 @@ def access(settings: Settings, account: str) -> GoogleAccess:
 def needs(settings: Settings, account: str) -> tuple[Scope, ...]:
     """The scopes that an account needs for what the configuration and the rules do with it."""
     return scopes_for(**asdict(uses(settings, account)))
-
-
-__all__ = ["GoogleAccess", "access", "has_drafts", "needs"]

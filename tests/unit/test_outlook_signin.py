@@ -138,7 +138,7 @@ def test_saying_no_is_no_failure_of_microsoft(entra: FakeEntra, app: App) -> Non
     assert urlsplit(link).path == "/organizations/v2.0/adminconsent"
     assert asked["client_id"] == [app.client_id]
     assert asked["redirect_uri"] == ["http://localhost"]
-    assert "https://graph.microsoft.com/Calendars.Read" in asked["scope"][0].split()
+    assert {"https://graph.microsoft.com/Calendars.Read", "offline_access"} <= set(asked["scope"][0].split())
 
 
 def test_what_only_an_administrator_may_allow_says_where(entra: FakeEntra, app: App) -> None:
