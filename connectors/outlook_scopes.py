@@ -71,6 +71,7 @@ FIND = Scope(
     "find out in your sent mail whether a message of which nobody knows did leave",
     optional=True,
     covered_by=("Mail.Read", "Mail.ReadWrite"),
+    app="Mail.ReadBasic.All",
 )
 DRAFTS = Scope("Mail.ReadWrite", "put drafts into your mailbox, and see in your sent mail that you sent one")
 

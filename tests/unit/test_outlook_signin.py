@@ -362,3 +362,5 @@ def test_calendars_and_mail_ask_for_no_more_than_they_use() -> None:
     assert names(mail=True, drafts=True) == [*base, "Mail.Send", "Mail.ReadWrite"]
     own = [scope.app_name for scope in scopes_for(attendance=True) if scope.app_name]
     assert own == [*base[1:], "OnlineMeetings.Read.All", "OnlineMeetingArtifact.Read.All"]
+    own = [scope.app_name for scope in scopes_for(calendar=False, mail=True)]
+    assert own == ["", "Mail.Send", "Mail.ReadBasic.All"]
