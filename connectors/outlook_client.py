@@ -75,7 +75,7 @@ class GraphClient:
     ) -> None:
         self.account = account
         self._root = endpoint.rstrip("/")
-        self._whose = f"users/{quote(user)}" if user else "me"
+        self._whose = f"users/{quote(user, safe='@')}" if user else "me"
         self._session = SignedSession(
             "Microsoft", tokens, self._root, pace=pace or graph_pace(), judge=self._judge, limits=limits
         )

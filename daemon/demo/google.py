@@ -5,65 +5,35 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import secrets
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from daemon.demo.meeting import LISBON, Meeting, Presence
-from daemon.demo.servers import LOOPBACK
-
-Json = dict[str, Any]
+from daemon.demo.stand_in import Json, Routes, StandIn, served
 
 _ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "NEEDS-ACTION": "needsAction"}
 _CALENDARS = "/calendar/v3/"
 
 
 @dataclass
-class GoogleServer:
+class GoogleServer(StandIn):
     """One person's calendar and calls. ``key`` is a service account's that may act for them."""
 
-    address: str
-    calendar: str
-    url: str = ""
     key: str = ""
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(12))
-    _events: dict[str, Json] = field(default_factory=dict)
-    _changed: dict[str, int] = field(default_factory=dict)
+    open_to_all: str = "/token"
     _calls: list[tuple[str, list[Presence]]] = field(default_factory=list)
-    _version: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def save(self, meeting: Meeting) -> None:
-        """Write a meeting as it now is."""
-        with self._lock:
-            self._version += 1
-            name = meeting.uid.encode().hex()
-            self._changed[name] = self._version
-            self._events[name] = self._event(name, meeting)
 
     def record(self, meeting: Meeting, presences: list[Presence]) -> None:
         """Keep the record of a meeting's call, which is over."""
-        with self._lock:
+        with self.lock:
             self._calls.append((meeting.code, presences))
 
-    def answer(self, method: str, path: str, query: Json) -> Json | None:
-        """What Google says to a request with this query or body; None for what it does not know."""
-        with self._lock:
-            for pattern, say in self._routes():
-                match = re.fullmatch(pattern, f"{method} {path}")
-                if match:
-                    return say(query, *map(unquote, match.groups()))
-        return None
-
-    def _routes(self) -> tuple[tuple[str, Callable[..., Json | None]], ...]:
+    def routes(self) -> Routes:
+        """The methods of three APIs."""
         record = r"GET /v2/conferenceRecords/(\d+)"
         return (
             (r"POST /token", self._sign_in),
@@ -84,8 +54,7 @@ class GoogleServer:
         return {"kind": "calendar#calendarList", "etag": '"1"', "items": [entry]}
 
     def _events_since(self, query: Json) -> Json:
-        since = int(query.get("syncToken", 0))
-        items = [event for name, event in self._events.items() if self._changed[name] > since]
+        items = self.since(int(query.get("syncToken", 0)))
         told = {"kind": "calendar#events", "items": items, "nextSyncToken": str(self._version)}
         return told | self._seen() | {"updated": max(one["updated"] for one in self._events.values())}
 
@@ -140,7 +109,8 @@ class GoogleServer:
         session = {"name": name, "startTime": _stamp(one.joined), "endTime": _stamp(one.left)}
         return {"participantSessions": [session]}
 
-    def _event(self, name: str, meeting: Meeting) -> Json:
+    def event(self, name: str, meeting: Meeting) -> Json:
+        """A meeting of Calendar v3."""
         made = _stamp(meeting.created)
         event: Json = {
             "kind": "calendar#event",
@@ -172,52 +142,13 @@ class GoogleServer:
         return event
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    google: GoogleServer
-
-    def do_GET(self) -> None:
-        """One request."""
-        address = urlsplit(self.path)
-        query: Json = {name: values[0] for name, values in parse_qs(address.query).items()}
-        given = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.headers.get("Content-Type", "").startswith("application/json"):
-            query |= json.loads(given)
-        known = self.headers.get("Authorization") == f"Bearer {self.google.token}"
-        told = None
-        if known or address.path == "/token":
-            told = self.google.answer(self.command, address.path, query)
-        status = 200 if told is not None else 404 if known else 401
-        body = json.dumps(told if told is not None else {"error": {"code": status}}).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=UTF-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - http.server's name
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing of each request."""
-
-
 @contextlib.contextmanager
 def google_server(address: str, calendar: str) -> Iterator[GoogleServer]:
     """The stand-in, listening, for one person with one calendar."""
     google = GoogleServer(address, calendar)
-    server = ThreadingHTTPServer((LOOPBACK, 0), type("Handler", (_Handler,), {"google": google}))
-    server.daemon_threads = True
-    google.url = f"http://{LOOPBACK}:{server.server_port}/"
-    google.key = json.dumps(_service_account(google.url))
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="google", daemon=True)
-    thread.start()
-    try:
+    with served(google):
+        google.key = json.dumps(_service_account(google.url))
         yield google
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _service_account(url: str) -> Json:

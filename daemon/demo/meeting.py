@@ -55,7 +55,8 @@ class Presence:
 class Meeting:
     """One meeting in one client's calendar.
 
-    ``answers`` has each guest's PARTSTAT (RFC 5545); ``code`` is that of its call, if it has one.
+    ``answers`` has each guest's PARTSTAT (RFC 5545); ``code`` is that of its call, if it has one;
+    ``proposed`` who asks for which start instead.
     """
 
     uid: str
@@ -67,6 +68,7 @@ class Meeting:
     answers: tuple[tuple[Person, str], ...]
     created: datetime
     code: str = ""
+    proposed: tuple[Person, datetime] | None = None
 
     def as_ical(self) -> str:
         """The calendar object as an app would store it."""

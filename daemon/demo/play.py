@@ -8,7 +8,7 @@ import email.policy
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from importlib import resources
@@ -17,12 +17,15 @@ from string import Template
 from types import FrameType
 
 from daemon import logs
-from daemon.clock import SetClock
+from daemon.clock import SetClock, SystemClock
 from daemon.config.settings import Settings, load
+from daemon.demo.authority import certificates, server_context, trusted
 from daemon.demo.google import GoogleServer, google_server
 from daemon.demo.meeting import LISBON, CalendarApp, Meeting
+from daemon.demo.outlook import OutlookServer, outlook_server
 from daemon.demo.servers import CalendarServer, Sink, calendar_server, mail_sink
-from daemon.demo.story import AT_FIRST, CALENDARS, DANA, GOOGLE, MOMENTS, Look, Moment
+from daemon.demo.stand_in import StandIn
+from daemon.demo.story import AT_FIRST, CALENDARS, DANA, GOOGLE, MOMENTS, OUTLOOK, Look, Moment
 from daemon.demo.telling import Teller
 from daemon.demo.verdict import Arrival, differences
 from daemon.exits import DONE, FAILED, Failure
@@ -43,16 +46,19 @@ def play(keep: str | None) -> int:
     """
     logs.configure(verbosity=-1)
     with _stopped_politely(), _folders(keep) as folders:
-        users = CALENDARS.keys() - {GOOGLE}
+        users = CALENDARS.keys() - {GOOGLE, OUTLOOK}
+        vouched = certificates(folders.work, SystemClock().now())
         with (
+            trusted(vouched),
             calendar_server(folders.work / "calendars", users) as server,
             google_server(DANA.address, CALENDARS[GOOGLE]) as google,
+            outlook_server(DANA.address, CALENDARS[OUTLOOK], server_context(vouched)) as outlook,
             mail_sink(folders.mails) as sink,
         ):
-            settings = load(_write_files(folders.work, server, google, sink))
+            settings = load(_write_files(folders.work, server, google, outlook, sink))
             teller = Teller(LISBON)
-            teller.opening(settings, MOMENTS[0].at, server.url, google.url, sink.port)
-            day = _Day(settings, server, google, sink, teller)
+            teller.opening(settings, MOMENTS[0].at, (server.url, google.url, outlook.url), sink.port)
+            day = _Day(settings, server, {GOOGLE: google, OUTLOOK: outlook}, sink, teller)
             day.play()
         arrivals = day.arrivals()
         wrong = [*differences(MOMENTS, arrivals), *day.troubles]
@@ -109,17 +115,26 @@ def _stopped_politely() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _write_files(folder: Path, server: CalendarServer, google: GoogleServer, sink: Sink) -> Path:
+def _write_files(
+    folder: Path, server: CalendarServer, google: GoogleServer, outlook: OutlookServer, sink: Sink
+) -> Path:
     """The owner's files; the path of the configuration."""
     ours = resources.files("daemon.demo")
-    for name, secret in (("password", server.password), ("key.json", google.key)):
+    secrets = {"password": server.password, "key.json": google.key, "secret": outlook.token}
+    for name, secret in secrets.items():
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(secret, encoding="utf-8")
     rules = ours.joinpath("rules.yaml").read_text(encoding="utf-8")
     (folder / "rules.yaml").write_text(rules, encoding="utf-8")
     config = Template(ours.joinpath("config.yaml").read_text(encoding="utf-8"))
     path = folder / "config.yaml"
-    places = {"dav_url": server.url, "google_url": google.url, "smtp_port": sink.port}
+    places = {
+        "dav_url": server.url,
+        "google_url": google.url,
+        "outlook_authority": outlook.url.rstrip("/"),
+        "outlook_url": outlook.endpoint,
+        "smtp_port": sink.port,
+    }
     path.write_text(config.substitute(places), encoding="utf-8")
     return path
 
@@ -130,7 +145,7 @@ class _Day:
 
     settings: Settings
     server: CalendarServer
-    google: GoogleServer
+    services: Mapping[str, StandIn]
     sink: Sink
     teller: Teller
     troubles: list[str] = field(default_factory=list)
@@ -146,7 +161,7 @@ class _Day:
             lives[-1].append(moment)
         with CalendarApp(self.server) as app:
             for account, name in CALENDARS.items():
-                if account != GOOGLE:
+                if account not in self.services:
                     app.make_calendar(account, name)
             for meeting in AT_FIRST:
                 self._save(meeting, app)
@@ -175,7 +190,7 @@ class _Day:
             self._save(meeting, app)
         if moment.call is not None:
             _, meeting, presences = moment.call
-            self.google.record(meeting, list(presences))
+            self.services[meeting.account].record(meeting, list(presences))
         done = office.round()
         self._tell(office, done)
         for look in moment.looks:
@@ -183,8 +198,9 @@ class _Day:
 
     def _save(self, meeting: Meeting, app: CalendarApp) -> None:
         """Write a meeting into the calendar of its account."""
-        if meeting.account == GOOGLE:
-            self.google.save(meeting)
+        service = self.services.get(meeting.account)
+        if service is not None:
+            service.save(meeting)
         else:
             app.save(meeting)
 

@@ -14,7 +14,8 @@ CALENDARS = {"acme": "Acme calls", "initech": "Initech calls", "umbrella": "Umbr
 """Each account's one calendar."""
 
 GOOGLE = "initech"
-"""The account that is at Google; the others are on a CalDAV server."""
+OUTLOOK = "umbrella"
+"""The accounts that are at Google and at Microsoft; the other is on a CalDAV server."""
 
 DANA = Person(name="Dana Reyes", address="dana@va.example")
 JO = Person(name="Jo", address="jo@acme.example")
@@ -203,6 +204,22 @@ MOMENTS = (
         title="two days before the clash",
         expected=(Expected(rule="clash", step="move", to=DI.address),),
         looks=(Look(uid=ROADMAP.uid, rule="clash"),),
+    ),
+    Moment(
+        at=at("14:30"),
+        title="Di would rather meet on Thursday",
+        deeds=(
+            (
+                "Di answers in Outlook with “maybe”, and proposes Thursday, 10:00 in New York",
+                replace(PRICING, answers=((DI, "TENTATIVE"),), proposed=(DI, at("15:00", 3))),
+            ),
+        ),
+        looks=(Look(uid=PRICING.uid, rule="unanswered"),),
+    ),
+    Moment(
+        at=at("15:00"),
+        title="half an hour later",
+        expected=(Expected(rule="other-time", step="offer", to=DI.address),),
     ),
     Moment(
         at=at("16:00"),

@@ -42,15 +42,16 @@ class Teller:
         self._zone = zone
         self._quoted = False
 
-    def opening(self, settings: Settings, day: datetime, dav: str, google: str, port: int) -> None:
-        """Who is who, and the rules of the day."""
+    def opening(self, settings: Settings, day: datetime, places: tuple[str, str, str], port: int) -> None:
+        """Who is who, and the rules of the day. ``places``: of the CalDAV server, Google and Microsoft."""
+        dav, google, outlook = places
         self._out.print(Text("A day with rebookd", style="bold"), justify="center")
         self._out.print(
             Text(
                 f"{settings.owner.name} works for {', '.join(_clients(settings))}. It is {day:%A}, "
                 f"{day.day} {day:%B %Y}, in {self._zone.key}. The CalDAV server is real, at {dav}; the mail "
-                f"server is real, at port {port}; Initech is at Google, which {google} plays. Only the clock "
-                "is set by hand.\n"
+                f"server is real, at port {port}; Initech is at Google, which {google} plays, and Umbrella "
+                f"at Microsoft, which {outlook} plays. Only the clock is set by hand.\n"
             )
         )
         table = Table.grid(padding=(0, 2))

@@ -20,6 +20,7 @@ EXPECTED = [
     ("10:00", "jo@acme.example", "unanswered/ask"),
     ("11:55", "dana@va.example", "was-it-held/ask-me"),
     ("14:00", "di@umbrella.example", "clash/move"),
+    ("15:00", "di@umbrella.example", "other-time/offer"),
     ("16:00", "jo@acme.example", "unanswered/move"),
 ]
 
@@ -69,7 +70,7 @@ def test_every_expected_mail_leaves_once(day: tuple[Path, subprocess.CompletedPr
     """It exits 0, and its table lists each mail with its time, recipient and rule."""
     _, done = day
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 mails left, each once, and no other." in done.stdout
+    assert "6 mails left, each once, and no other." in done.stdout
     table = done.stdout.split("What left")[1]
     rows = re.findall(r"^ (\d\d:\d\d) +(\S+@\S+) .* (\S+/\S+) *$", table, re.MULTILINE)
     assert rows == EXPECTED
@@ -86,7 +87,8 @@ def test_it_tells_what_was_read_found_sent_and_left_alone(
         "it was already due when",
         "al@acme.example has yet to say yes (PARTSTAT: ACCEPTED)",
         "ranks lower (keep: this one is kept)",
-        "America/New_York",
+        "di@umbrella.example asks for another time: Thu 2026-03-05 15:00",
+        "1. Thu 5 March 2026, 10:00–10:30 America/New_York",
         "move is done: sent",
     ):
         assert words in out, words
