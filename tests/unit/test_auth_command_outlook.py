@@ -240,15 +240,19 @@ def test_a_rule_that_needs_more_asks_for_a_sign_in(at_desk: OutlookDesk) -> None
         wiring.lacks(load(at_desk.folder / "config.yaml"), "acme")
 
 
+ROLES = frozenset({"Calendars.ReadWrite", "MailboxSettings.Read"})
+"""What an administrator granted the app."""
+
+
 def own_app(at_desk: OutlookDesk, way: str) -> App:
     """An app that signs in for itself, configured in one of two ways."""
     key, certificate = app_certificate()
     if way == "certificate":
         (at_desk.folder / "app").write_text(key + certificate)
-        at_desk.app = at_desk.entra.app(public=False, certificate=certificate)
+        at_desk.app = at_desk.entra.app(public=False, certificate=certificate, roles=ROLES)
     else:
         (at_desk.folder / "app").write_text("hunter2\n")
-        at_desk.app = at_desk.entra.app(public=False, secret="hunter2")
+        at_desk.app = at_desk.entra.app(public=False, secret="hunter2", roles=ROLES)
     at_desk.configure(f"{way}: {{file: app}}, user: {DANA}, tenant: initech.example")
     return at_desk.app
 

@@ -7,23 +7,21 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from connectors.base import CalendarInfo
-from daemon import wiring
 from daemon.__main__ import main
-from daemon.config.settings import Settings
-from daemon.outlook_access import access
-from rules.model import CalendarRef
 from tests.support.authority import trusted
 from tests.support.fake_entra.browser import ended_at, follow
 from tests.support.fake_entra.server import fake_entra
 from tests.support.fake_entra.world import App, FakeEntra
+from tests.support.fake_graph.server import fake_graph
+from tests.support.fake_graph.world import FakeGraph
 from tests.support.files import RULES
 
 DANA = "dana@initech.example"
@@ -32,7 +30,7 @@ version: 1
 me: {{name: Dana Reyes, addresses: [dana@va.example], time_zone: Europe/Lisbon}}
 accounts:
   acme:
-    outlook: {{client_id: {client_id}, authority: "{authority}", {more}}}
+    outlook: {{client_id: {client_id}, authority: "{authority}", endpoint: "{endpoint}", {more}}}
 mail: {{from: {sender}, account: acme}}
 """
 _ADDRESS = re.compile(r"^https://\S+/authorize\?\S+", re.MULTILINE)
@@ -75,22 +73,6 @@ class Keyboard(io.StringIO):
         return ended_at(self._screen.address) + "\n"
 
 
-class Connector:
-    """A calendar that is there for whoever has a token."""
-
-    def __init__(self, settings: Settings, account: str) -> None:
-        self.account = account
-        self.tokens = access(settings, account).tokens
-
-    def calendars(self) -> list[CalendarInfo]:
-        """One calendar."""
-        self.tokens.access_token()
-        return [CalendarInfo(ref=CalendarRef(account=self.account, id="1"), name="Calendar")]
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 @dataclass
 class OutlookDesk:
     """A folder with a configuration: acme at Microsoft, which sends mail.
@@ -101,6 +83,7 @@ class OutlookDesk:
 
     folder: Path
     entra: FakeEntra
+    graph: FakeGraph
     app: App
     opened: list[str] = field(default_factory=list)
 
@@ -110,7 +93,11 @@ class OutlookDesk:
     def configure(self, more: str = "tenant: common", sender: str = DANA) -> None:
         """Write it."""
         text = CONFIG.format(
-            client_id=self.app.client_id, authority=self.entra.authority, more=more, sender=sender
+            client_id=self.app.client_id,
+            authority=self.entra.authority,
+            endpoint=self.graph.root,
+            more=more,
+            sender=sender,
         )
         (self.folder / "config.yaml").write_text(text)
 
@@ -123,6 +110,9 @@ class OutlookDesk:
     def run(self, *words: str, elsewhere: bool = False) -> tuple[int, str]:
         """One command: its exit code and everything it printed. The browser may be on another machine."""
         self.opened.clear()
+        for address, user in self.entra.users.items():
+            if self.graph.user_of(address) is None:
+                self.graph.user(address, personal=user.personal)
         screen = Screen(self, browser=not elsewhere)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdout", screen)
@@ -137,13 +127,17 @@ class OutlookDesk:
 
 
 @contextmanager
-def outlook_desk(folder: Path) -> Iterator[OutlookDesk]:
-    """Dana's desk in a folder; nobody has signed in yet, and her calendar is there for whoever does."""
-    with trusted(), fake_entra() as entra, pytest.MonkeyPatch.context() as patch:
+def outlook_desk(folder: Path, now: Callable[[], datetime] | None = None) -> Iterator[OutlookDesk]:
+    """Dana's desk in a folder; nobody has signed in yet. ``now`` is the clock of her mailbox's server."""
+    with (
+        trusted(),
+        fake_entra() as entra,
+        fake_graph(now, grants=entra.grants) as graph,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-        patch.setattr(wiring, "connector", Connector)
         entra.user(DANA)
         (folder / "rules.yaml").write_text(RULES)
-        made = OutlookDesk(folder, entra, entra.app())
+        made = OutlookDesk(folder, entra, graph, entra.app())
         made.configure()
         yield made

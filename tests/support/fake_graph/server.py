@@ -158,10 +158,12 @@ def _permit(method: Method, grant: Grant, user: User) -> None:
     for scope in method.scopes:
         more = scope.replace(".Read", ".ReadWrite") if scope.endswith((".Read", ".Read.All")) else scope
         enough = {scope, more, f"{scope}.Shared", f"{more}.Shared"}
+        if scope == "Mail.Read" and method.route != "messages.mime":
+            enough |= {"Mail.ReadBasic"}
         if not own:
             enough = {f"{scope}.Shared", f"{more}.Shared"}
         if grant.app:
-            enough |= {f"{scope}.All", f"{more}.All"}
+            enough |= {f"{each}.All" for each in enough}
         if not enough & grant.scopes:
             raise denied()
 
