@@ -1,11 +1,13 @@
 """Run the fake by hand: ``python -m tests.support.fake_graph DIR [PORT]``.
 
-DIR gets ``graph.json``: the address, a token for Dana, one for an app, and the authority to trust. Dana's
-calendar has a few meetings around now. What others do is told over HTTP, each a GET: ``/_fake/state``,
-``/_fake/answer?event&who&status[&propose]``, ``/_fake/move?event&start``, ``/_fake/cancel?event``,
-``/_fake/remove?event&who``, ``/_fake/event?subject&start&minutes&who…[&organizer][&join]``,
-``/_fake/call?join&start&end&who…``, ``/_fake/away[?start&end]``, ``/_fake/send_draft?user&message``,
-``/_fake/delete_draft?user&message``, ``/_fake/fail?route&status&code&times`` and ``/_fake/heal``.
+DIR gets ``config.yaml`` for Dana's account, to be signed in to at a fake of the identity platform that runs
+beside it, and ``graph.json``: the address, a token for Dana, one for an app, and the authority to trust as
+SSL_CERT_FILE. Dana's calendar has a few meetings around now. What others do is told over HTTP, each a GET:
+``/_fake/state``, ``/_fake/answer?event&who&status[&propose]``, ``/_fake/move?event&start``,
+``/_fake/cancel?event``, ``/_fake/remove?event&who``,
+``/_fake/event?subject&start&minutes&who…[&organizer][&join]``, ``/_fake/call?join&start&end&who…``,
+``/_fake/away[?start&end]``, ``/_fake/send_draft?user&message``, ``/_fake/delete_draft?user&message``,
+``/_fake/fail?route&status&code&times`` and ``/_fake/heal``.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tests.support.authority import certificates
+from tests.support.fake_entra.server import fake_entra
 from tests.support.fake_graph.control import DANA, JO
 from tests.support.fake_graph.server import fake_graph
 from tests.support.fake_graph.world import FakeGraph
@@ -33,6 +36,13 @@ SCOPES = (
     "OnlineMeetings.Read",
     "OnlineMeetingArtifact.Read.All",
 )
+CONFIG = """\
+version: 1
+me: {{name: Dana Reyes, addresses: [dana@va.example, dana@acme.example], time_zone: Europe/Lisbon}}
+accounts:
+  acme: {{outlook: {{client_id: {app}, authority: "{authority}", endpoint: "{root}"}}}}
+mail: {{from: Dana Reyes <dana@acme.example>, account: acme}}
+"""
 
 
 def furnish(graph: FakeGraph) -> None:
@@ -60,8 +70,11 @@ def main() -> None:
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
-    with fake_graph(port=port) as graph:
+    with fake_graph(port=port) as graph, fake_entra(grants=graph.grants) as entra:
         furnish(graph)
+        entra.user(DANA)
+        config = CONFIG.format(app=entra.app().client_id, authority=entra.authority, root=graph.root)
+        (folder / "config.yaml").write_text(config)
         graph.by_hand = True
         told = {"root": graph.root, "authority": str(certificates() / "ca.pem")}
         told |= {"token": graph.grants.mint(DANA, *SCOPES), "app": graph.grants.mint("", *SCOPES, app=True)}
