@@ -15,7 +15,7 @@ from daemon.store.engine import Store
 from rules.explain import RuleTrace
 from rules.explain import explain as trace_of
 from rules.model import Occurrence, PartStat, Snapshot, Upcoming
-from rules.people import is_stale, my_answer, organized_by_me
+from rules.people import is_stale, my_answer, organized_by_me, wish
 from rules.plan import evaluate
 from rules.policy import Mode, Policy
 from rules.view import View
@@ -47,11 +47,11 @@ class Explanation:
         found = self.seen.calendars.get(self.meeting.key.calendar)
         return found.name if found else self.meeting.key.calendar.id
 
-    def people(self) -> list[str]:
+    def people(self, speaker: Speaker) -> list[str]:
         """Who is in it and what they said, one short sentence each."""
-        return list(self._people())
+        return list(self._people(speaker))
 
-    def _people(self) -> Iterator[str]:
+    def _people(self, speaker: Speaker) -> Iterator[str]:
         one, owner = self.meeting, self.seen.owner
         if organized_by_me(one, owner):
             yield "you organise it"
@@ -63,7 +63,9 @@ class Explanation:
             if who.address in owner.addresses or who.address == one.organizer:
                 continue
             stale = ", but to another time" if is_stale(who, one) else ""
-            yield f"{who.address} {_ANSWERS[who.partstat]}{stale}"
+            asked = wish(who, one)
+            rather = f", and asks for {speaker.at(asked.start)}" if asked is not None else ""
+            yield f"{who.address} {_ANSWERS[who.partstat]}{stale}{rather}"
 
     def notes(self, speaker: Speaker) -> list[str]:
         """What stands above all rules: a calendar that cannot be seen, what you said since."""

@@ -73,7 +73,7 @@ def show(found: Explanation, settings: Settings, out: Console) -> None:
     _line(out, title, style="bold")
     age = f", read {_age(one.observed_at, found.now)} ago" if one.observed_at else ""
     _line(out, f"in the calendar {found.calendar} of {one.key.calendar.account}{age}; UID {one.identity}")
-    _line(out, "; ".join(found.people()))
+    _line(out, "; ".join(found.people(speaker)))
     for note in found.notes(speaker):
         _line(out, f"! {note}", style="yellow")
     out.print()

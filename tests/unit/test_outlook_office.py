@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from daemon.__main__ import main
 from daemon.store import agenda, calendars
 from rules.model import Occurrence, PartStat, Status
 from tests.support import faults
@@ -126,6 +128,8 @@ def test_a_time_that_the_other_side_asks_for_comes_first(tmp_path: Path) -> None
         asked = at(72 + 5), at(72 + 6)
         found.graph.answer(kickoff, JO, "declined", propose=asked)
         assert found.world.round(0.1) == []
+        told = CliRunner().invoke(main, ["--config", str(tmp_path), "explain", "Kickoff", "--text"])
+        assert "jo@acme.example said no, and asks for Thu 2026-03-05 14:00" in told.output
         assert found.world.round(1) == [JO]
         body = found.body()
         assert "Thank you for proposing another time for our meeting:" in body
