@@ -142,7 +142,7 @@ class Gatherer:
             yield (one.cancelled_at or one.modified or one.created or one.start_utc) - SEEN_LATE
         if Declined in kinds and one.end_utc > now:
             for person in one.attendees:
-                if person.partstat is PartStat.DECLINED:
+                if person.partstat is PartStat.DECLINED or person.proposed is not None:
                     yield (person.answered_at or one.modified or one.created or one.start_utc) - SEEN_LATE
 
     def _people(self, occurrence: Occurrence) -> list[Address]:
