@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from rules.model import Attendee, Occurrence
-from rules.people import is_stale, wish
+from rules.people import is_stale, required_people, wish
 from rules.verdict import Looking
 from rules.view import View
 
 
 def unseen(occurrence: Occurrence, view: View, looking: Looking) -> str:
-    """Why their answers cannot be seen; empty when they can."""
+    """Why their answers cannot be seen; empty when they can, or all told theirs beside the calendar."""
+    needed = [
+        one.address for one in required_people(occurrence, view.owner) if one.address != occurrence.organizer
+    ]
+    if needed and view.have_told(occurrence, needed):
+        return ""
     if not view.account(occurrence).rsvp_trusted:
         looking.at("answers can be seen", None, "rsvp", "untrusted")
         return "answers in this account are not trusted"

@@ -308,6 +308,23 @@ class Call:
     parties: tuple[Party, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """What somebody answered beside their calendar: on an answer page, by mail, or through the owner.
+
+    It is an answer to the time ``start`` (UTC) of the meeting, given at ``at`` (UTC), and ``source`` says
+    where. ``proposed`` is the other time they ask for, ``picked`` those of the offered times that suit them.
+    """
+
+    address: Address
+    start: datetime
+    partstat: PartStat
+    at: datetime
+    source: str
+    proposed: Interval | None = None
+    picked: tuple[Interval, ...] = ()
+
+
 class Met(StrEnum):
     """What one meeting with a contact came to."""
 
@@ -359,7 +376,8 @@ class Snapshot:
     later meetings with the same people) is only looked at. ``attendance`` is the owner's word and
     ``records`` what records of calls say, both by ``str(Identity)``; ``done`` is keyed by intent key.
     ``calendars`` has the name and freshness of each calendar; one that is missing there is as fresh as its
-    account. ``contacts`` are the people of the subjects.
+    account. ``contacts`` are the people of the subjects. ``acknowledgements`` are answers given beside the
+    calendars, by ``str(Identity)``.
     """
 
     owner: Owner
@@ -371,6 +389,7 @@ class Snapshot:
     done: dict[str, Done] = field(default_factory=dict)
     calendars: dict[CalendarRef, CalendarSeen] = field(default_factory=dict)
     contacts: dict[Address, Contact] = field(default_factory=dict)
+    acknowledgements: dict[str, tuple[Acknowledgement, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

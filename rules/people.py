@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from rules.model import Address, Attendee, CuType, Interval, Occurrence, Owner, PartStat, Role
+from rules.model import (
+    Acknowledgement,
+    Address,
+    Attendee,
+    CuType,
+    Interval,
+    Occurrence,
+    Owner,
+    PartStat,
+    Role,
+)
 
 _HUMAN = {CuType.INDIVIDUAL, CuType.UNKNOWN}
 _REQUIRED = {Role.REQUIRED, Role.CHAIR}
@@ -72,6 +82,24 @@ def wish(attendee: Attendee, occurrence: Occurrence) -> Interval | None:
     if moved is not None and (attendee.answered_at is None or attendee.answered_at < moved):
         return None
     return asked
+
+
+def acknowledged(occurrence: Occurrence, words: Iterable[Acknowledgement]) -> Occurrence:
+    """The occurrence with what its attendees answered beside the calendar, to the time it has now.
+
+    An answer that a calendar showed later counts more.
+    """
+    best = {one.address: one for one in occurrence.attendees}
+    for word in sorted(words, key=lambda one: one.at):
+        who = best.get(word.address)
+        if who is None or word.start != occurrence.start_utc:
+            continue
+        if who.answered_at is not None and who.answered_at > word.at:
+            continue
+        proposed = word.proposed if word.partstat is not PartStat.ACCEPTED else None
+        best[word.address] = replace(who, partstat=word.partstat, answered_at=word.at, proposed=proposed)
+    attendees = tuple(best[one.address] for one in occurrence.attendees)
+    return occurrence if attendees == occurrence.attendees else replace(occurrence, attendees=attendees)
 
 
 def reconciled(occurrence: Occurrence, copies: Iterable[Occurrence]) -> Occurrence:

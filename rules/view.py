@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -24,7 +24,7 @@ from rules.model import (
     Status,
     Timing,
 )
-from rules.people import my_answer, reconciled, required_people
+from rules.people import acknowledged, my_answer, reconciled, required_people
 
 
 class View:
@@ -45,6 +45,8 @@ class View:
             group = tuple(sorted(there, key=lambda one: one.key))
             if len(group) > 1:
                 group = tuple(reconciled(one, group) for one in group)
+            if words := snapshot.acknowledgements.get(str(identity)):
+                group = tuple(acknowledged(one, words) for one in group)
             self._copies[identity] = group
 
     @property
@@ -112,6 +114,12 @@ class View:
             for address in self.people(one):
                 found[address].append(one)
         return {address: tuple(some) for address, some in found.items()}
+
+    def have_told(self, occurrence: Occurrence, people: Iterable[Address]) -> bool:
+        """Whether all of these answered beside the calendar, to the time it has now."""
+        words = self.snapshot.acknowledgements.get(str(occurrence.identity), ())
+        told = {one.address for one in words if one.start == occurrence.start_utc}
+        return told.issuperset(people)
 
     def attendance(self, occurrence: Occurrence) -> Attendance | None:
         """What is known about the meeting having taken place; None when nothing."""

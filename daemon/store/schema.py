@@ -4,7 +4,8 @@ A calendar holds resources, a resource holds occurrences, an occurrence has peop
 an href is a calendar's graveyard: what is remembered of occurrences that were perhaps cancelled.
 Deliveries, attendance, records of calls, contacts and history stand alone: they outlive the meetings they
 are about.
-Silences, opt-outs and demotions are the owner's standing word.
+Silences, opt-outs and demotions are the owner's standing word. Answers are what people said beside the
+calendars; an agreement is a new time that was found with them, once for each time a meeting had.
 """
 
 from __future__ import annotations
@@ -268,6 +269,56 @@ demotions = Table(
     Column("mode", String, nullable=False),
     Column("rule_digest", String, nullable=False),
     Column("changed_at", Instant, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    Column("uid", Text, nullable=False),
+    Column("recurrence_id", String, nullable=False),
+    Column("start", Instant, nullable=False),
+    Column("address", String, nullable=False),
+    Column("partstat", String, nullable=False),
+    Column("picked", Text, nullable=False),
+    Column("proposed", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("source", String, nullable=False),
+    Column("delivery", Integer),
+    Column("at", Instant, nullable=False),
+    Index("ix_answers_uid", "owner", "uid", "recurrence_id"),
+)
+
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _owner(),
+    Column("account", String, nullable=False),
+    Column("calendar", Text, nullable=False),
+    Column("uid", Text, nullable=False),
+    Column("recurrence_id", String, nullable=False),
+    Column("start", Instant, nullable=False),
+    Column("new_start", Instant, nullable=False),
+    Column("new_end", Instant, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("delivery", Integer),
+    Column("why", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Index(
+        "uq_agreements",
+        "owner",
+        "uid",
+        "recurrence_id",
+        "start",
+        unique=True,
+        sqlite_where=text("state <> 'dropped'"),
+    ),
+    Index("ix_agreements_new", "owner", "new_end"),
 )
 
 history = Table(
