@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from daemon.store import agenda
+from daemon.store import agenda, agreements
 from daemon.store.offered import offered
 from rules.attendance import is_away
 from rules.fields import Span
@@ -113,8 +113,10 @@ def _later(at: datetime, span: Span, owner: Owner) -> datetime:
     return owner.hours.shift(at, span.business_days) if span.business_days else at + span.delta
 
 
-def busy(conn: Connection, span: Interval, owner: Owner, moving: Occurrence) -> list[Interval]:
-    """Everything that takes my time: events of every calendar, answered or not, and open offers.
+def busy(
+    conn: Connection, span: Interval, owner: Owner, moving: Occurrence, *, with_offers: bool = True
+) -> list[Interval]:
+    """Everything that takes my time: events of every calendar, answered or not, agreed times, open offers.
 
     The time of the meeting to be moved is taken too: offering it again would say nothing.
     """
@@ -123,7 +125,11 @@ def busy(conn: Connection, span: Interval, owner: Owner, moving: Occurrence) -> 
         for one in agenda.between(conn, span.start - LONGEST, span.end)
         if one.end_utc > span.start and _takes_time(one, owner)
     ]
-    taken += offered(conn, span.start, except_for=moving.identity)
+    taken += [
+        one.slot for one in agreements.standing(conn, span.start) if one.key.identity != moving.identity
+    ]
+    if with_offers:
+        taken += offered(conn, span.start, except_for=moving.identity)
     return [*taken, Interval(moving.start_utc, moving.end_utc)]
 
 

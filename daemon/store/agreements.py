@@ -110,9 +110,13 @@ def of(conn: Connection, identity: Identity, start: datetime) -> Agreement | Non
 
 
 def standing(conn: Connection, after: datetime) -> list[Agreement]:
-    """Times that are taken, or were carried out, and lie after that (UTC)."""
+    """Times that are taken and not in the calendar yet, and lie after that (UTC).
+
+    One that an organiser was asked for is not until they move the meeting.
+    """
     c = agreements.c
-    return _select(conn, c.new_end > after, c.state.in_((Stage.TAKEN.value, Stage.DONE.value)))
+    asked = (c.kind == Kind.COUNTER.value) & (c.state == Stage.DONE.value)
+    return _select(conn, c.new_end > after, (c.state == Stage.TAKEN.value) | asked)
 
 
 def settle(conn: Connection, id_: int, state: Stage, now: datetime, why: str = "") -> bool:

@@ -6,7 +6,7 @@ through the table in :mod:`rules.delivery`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,13 +18,16 @@ from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import deliveries
 from rules.delivery import OPEN, Event, ForbiddenMove, State, next_state
-from rules.model import Done, Identity, Intent
+from rules.model import Done, Identity, Intent, Interval
 from rules.policy import TO_OTHERS
 
 NOTICE = "notice"
 """The ``do`` of a message that tells the owner about rebookd itself."""
 
-ACTIONS = ("mark", "webhook")
+AGREE = "agree"
+"""The ``do`` of what carries out a new time that was agreed on."""
+
+ACTIONS = ("mark", "webhook", AGREE)
 """The ``do`` of what goes to nobody's mailbox."""
 
 RETRY_FOR = timedelta(hours=1)
@@ -295,6 +298,11 @@ def fill(conn: Connection, id_: int, *, mine: str, **fields: Any) -> bool:
     return conn.execute(update(deliveries).where(where).values(**encoded(fields))).rowcount == 1
 
 
+def offer_more(conn: Connection, id_: int, offered: Sequence[Interval]) -> None:
+    """Let a message that left offer these times from now on."""
+    conn.execute(update(deliveries).where(_is(conn, id_)).values(**encoded({"offered": offered})))
+
+
 def clear(conn: Connection, ids: Iterable[int], now: datetime) -> None:
     """Record that the flood brake let these through."""
     for some in chunks(ids):
@@ -362,6 +370,7 @@ def _departures(conn: Connection, since: datetime, *where: ColumnElement[bool]) 
 
 __all__ = [
     "ACTIONS",
+    "AGREE",
     "LAST_CALL",
     "NOTICE",
     "RETRY_FOR",
@@ -384,6 +393,7 @@ __all__ = [
     "move",
     "next_try",
     "notice",
+    "offer_more",
     "overdue",
     "retry",
     "sent_since",

@@ -1,0 +1,100 @@
+"""Finding a time that suits everybody, and taking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from daemon.mail.offers import busy
+from daemon.store import agreements, deliveries
+from daemon.store.agreements import Agreement, Kind
+from daemon.store.answers import Answer
+from daemon.store.deliveries import AGREE, Delivery
+from rules.model import Address, Intent, Interval, Occurrence, Owner
+from rules.people import organized_by_me
+from rules.policy import Mode
+
+SOONEST = timedelta(minutes=5)
+"""A new time begins so much later than now, at least."""
+
+PATIENCE = timedelta(days=14)
+"""How long times that were picked are looked at again."""
+
+CARRY_OUT_WITHIN = timedelta(days=2)
+"""How long an agreed time may take to reach the calendar; then its owner is told that it did not."""
+
+
+def common(said: Mapping[Address, Answer], needed: Sequence[Address]) -> list[Interval]:
+    """The times that everybody needed picked, the earliest first; none as long as somebody did not."""
+    picks = [set(said[one].picked) if one in said else set() for one in needed]
+    if not picks:
+        return []
+    return sorted(set.intersection(*picks), key=lambda one: (one.start, one.end))
+
+
+def still_free(
+    conn: Connection,
+    slots: Iterable[Interval],
+    occurrence: Occurrence | None,
+    owner: Owner,
+    now: datetime,
+) -> list[Interval]:
+    """Those that nothing takes but the meeting itself, in the order given.
+
+    What stands offered to others takes nothing: whoever picks first gets it. What was agreed on does.
+    """
+    ahead = [one for one in slots if one.start >= now + SOONEST]
+    if not ahead or occurrence is None:
+        return []
+    span = Interval(min(one.start for one in ahead), max(one.end for one in ahead))
+    taken = busy(conn, span, owner, occurrence, with_offers=False)
+    return [one for one in ahead if not any(one.overlaps(other) for other in taken)]
+
+
+def kind_of(occurrence: Occurrence, owner: Owner, now: datetime) -> Kind:
+    """How a new time for the meeting is carried out."""
+    if not organized_by_me(occurrence, owner):
+        return Kind.COUNTER
+    return Kind.MOVE if now < occurrence.end_utc else Kind.CREATE
+
+
+def take(
+    conn: Connection,
+    delivery: Delivery,
+    occurrence: Occurrence,
+    slot: Interval,
+    *,
+    owner: Owner,
+    now: datetime,
+) -> Agreement | None:
+    """Take the slot for the meeting, and queue what carries it out; None where another was taken before."""
+    agreed = agreements.take(
+        conn,
+        occurrence.key,
+        start=occurrence.start_utc,
+        slot=slot,
+        kind=kind_of(occurrence, owner, now),
+        address=delivery.to,
+        delivery=delivery.id,
+        now=now,
+    )
+    if agreed is None:
+        return None
+    intent = Intent(
+        rule=delivery.rule,
+        step=f"{delivery.step}:agreed",
+        do=AGREE,
+        mode=Mode.AUTO,
+        key=occurrence.key,
+        start=occurrence.start_utc,
+        to=owner.addresses[0],
+        people=delivery.people,
+        due=now,
+        until=now + CARRY_OUT_WITHIN,
+        reason=f"{delivery.to} picked this time",
+        detector=delivery.detector,
+    )
+    deliveries.add(conn, [intent], now)
+    return agreed
