@@ -183,7 +183,7 @@ def details(event: Json, mailbox: Mailbox) -> Details:
         location=(get("location") or {}).get("displayName") or "",
         categories=tuple(str(one) for one in get("categories") or ()),
     )
-    if get("showAs") == "oof":
+    if get("showAs") == "oof" and mailbox.me is not None:
         found["away"] = True
     if not own and _hides(event, guests, mailbox, address):
         found["guests_hidden"] = True

@@ -177,6 +177,7 @@ def test_a_calendar_of_somebody_else_is_told_as_it_stands() -> None:
     jos = event(organizer={"emailAddress": {"name": "Jo", "address": JO}}, attendees=[who(BO)])
     assert one(jos, shelf).organizer == JO
     assert [each.address for each in one(jos, shelf).attendees] == [BO]
+    assert not one(event(attendees=[], showAs="oof"), shelf).away
 
 
 @pytest.mark.parametrize(
