@@ -247,12 +247,20 @@ class Proposer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMeeting:
-    """A meeting to be made: timed, with the zone of ``start`` (IANA), and whom to invite."""
+    """A meeting to be made: timed, with the zone of ``start`` (IANA), and whom to invite.
 
+    ``organizer`` is me, where the calendar does not know; ``related`` is the UID of what it follows;
+    ``made_at`` is now (UTC).
+    """
+
+    made_at: datetime
     title: str
     start: datetime
     end: datetime
+    organizer: Address | None = None
+    organizer_name: str = ""
     attendees: tuple[Attendee, ...] = ()
+    related: str = ""
     location: str = ""
     words: str = ""
     online: bool = False

@@ -22,6 +22,7 @@ from connectors.base import (
     ConnectorError,
     Cursor,
     Known,
+    NewMeeting,
     NotSupported,
     Rejected,
     Resource,
@@ -38,6 +39,7 @@ from connectors.caldav_sync import Fetcher, Mark, Position
 from connectors.caldav_xml import CTAG, SYNC_TOKEN, path_of, web_page
 from connectors.http import GuardedSession, Limits
 from connectors.http_auth import BasicAuth, BearerAuth, PasswordAuth
+from connectors.ical_make import new_meeting, uid_for
 from connectors.recurrence import Copy, read_resource
 from rules.model import CalendarRef, Interval, Occurrence
 
@@ -210,6 +212,29 @@ class CalDavConnector:
         if resource is None:
             raise Conflict("The meeting vanished while it was labelled.")
         return resource
+
+    def create(self, calendar: CalendarRef, new: NewMeeting, key: str) -> Resource:
+        """Make a meeting, once for each ``key`` (RFC 4791 section 5.3.2). The result covers its time.
+
+        Raises Rejected when the server refuses.
+        """
+        uid = uid_for(key)
+        path = path_of(f"{uid}.ics", calendar.id)
+        window = Interval(new.start.astimezone(UTC), new.end.astimezone(UTC))
+        found = self._get(calendar, path)
+        if found is None:
+            response = self._session.request(
+                "PUT",
+                urljoin(calendar.id, path),
+                data=new_meeting(new, uid, now=new.made_at).encode(),
+                headers={"Content-Type": "text/calendar; charset=utf-8", "If-None-Match": "*"},
+            )
+            if response.status_code != 412 and not 200 <= response.status_code < 300:
+                raise Rejected(f"The server would not take the new meeting (HTTP {response.status_code}).")
+            found = self._get(calendar, path)
+        if found is None:
+            raise Rejected("The server took the new meeting, but does not show it.")
+        return read_resource(found[1], self._copy(calendar, path, found[0]), window)
 
     def close(self) -> None:
         """Let go of connections."""

@@ -10,6 +10,7 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from googleapiclient.http import HttpRequest
@@ -24,6 +25,7 @@ from connectors.base import (
     CursorExpired,
     Known,
     LimitExceeded,
+    NewMeeting,
     Rejected,
     Resource,
     Retryable,
@@ -33,7 +35,10 @@ from connectors.google_events import FIELDS, LABELS, Json, instance_of, is_cance
 from connectors.google_resource import Shelf, Whole
 from connectors.google_sync import EventLists, Gatherer, Held, Page, read_cursor, write_cursor
 from connectors.ical_zones import known_zone
-from rules.model import Address, CalendarRef, Interval, Occurrence
+from rules.model import Address, CalendarRef, Interval, Occurrence, Role
+
+RELATED = "rebookd.related"
+"""The private extended property that names the meeting another one follows."""
 
 LIST_AGAIN = 12
 """After so many polls the list of calendars is read anew; a calendar that fails makes it sooner."""
@@ -204,6 +209,36 @@ class GoogleConnector:
             body["colorId"] = _colour(category)
         self._patch(occurrence, target, body, tell="none")
         return self._after(occurrence, window)
+
+    def create(self, calendar: CalendarRef, new: NewMeeting, key: str) -> Resource:
+        """Make a meeting, once for each ``key``; Google invites the others. The result covers its time."""
+        name = sha256(key.encode()).hexdigest()[:40]  # hexadecimal is within what Google takes: base32hex
+        body: Json = {
+            "id": name,
+            "summary": new.title,
+            "start": _when(new.start, {"timeZone": getattr(new.start.tzinfo, "key", "UTC")}),
+            "end": _when(new.end, {"timeZone": getattr(new.start.tzinfo, "key", "UTC")}),
+            "attendees": [
+                {"email": one.address, "displayName": one.name, "optional": one.role is Role.OPTIONAL}
+                for one in new.attendees
+            ],
+        }
+        body |= {"location": new.location} if new.location else {}
+        body |= {"description": new.words} if new.words else {}
+        if new.related:
+            body["extendedProperties"] = {"private": {RELATED: new.related}}
+        tell = "all" if new.attendees else "none"
+        request = self._lists.events.insert(calendarId=calendar.id, body=body, sendUpdates=tell, fields="id")
+        try:
+            self._client.execute(request)
+        except Refused as error:
+            if error.status != 409:  # it was made before
+                raise
+        window = Interval(new.start.astimezone(UTC), new.end.astimezone(UTC) + _SECOND)
+        made = self.read(calendar, name, window)
+        if made is None:
+            raise Rejected("Google took the new meeting, but does not show it.")
+        return made
 
     def free_busy(
         self, addresses: Sequence[Address], window: Interval

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from connectors import ical_write
+from connectors import ical_make, ical_write
 from connectors.base import (
     CalendarInfo,
     Capabilities,
@@ -19,6 +19,7 @@ from connectors.base import (
     Cursor,
     CursorExpired,
     Known,
+    NewMeeting,
     NotSupported,
     Resource,
 )
@@ -185,6 +186,16 @@ class MemoryConnector:
             self.put(occurrence.href, labelled, held.info.name)
         last = occurrence.end_utc + timedelta(seconds=1)
         return self._resource(held, occurrence.href, Interval(occurrence.start_utc, last))
+
+    def create(self, calendar: CalendarRef, new: NewMeeting, key: str) -> Resource:
+        """Make a meeting, once for each ``key``. The result covers its time."""
+        self._ask()
+        held = self._by_ref(calendar)
+        uid = ical_make.uid_for(key)
+        href = f"/{uid}.ics"
+        if href not in held.objects:
+            self.put(href, ical_make.new_meeting(new, uid, now=new.made_at), held.info.name)
+        return self._resource(held, href, Interval(new.start.astimezone(UTC), new.end.astimezone(UTC)))
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,9 +18,11 @@ from connectors.base import (
     ChangeSet,
     Conflict,
     ConnectorError,
+    Creator,
     Cursor,
     CursorExpired,
     Known,
+    NewMeeting,
 )
 from connectors.caldav import CalDavConnector
 from connectors.google import GoogleConnector
@@ -27,7 +30,7 @@ from connectors.google_client import GoogleClient
 from connectors.memory import MemoryConnector
 from connectors.outlook import OutlookConnector
 from connectors.outlook_client import GraphClient
-from rules.model import Address, Interval, PartStat
+from rules.model import Address, Attendee, Interval, PartStat
 from tests.support import google_ics, graph_ics
 from tests.support.authority import trusted
 from tests.support.fake_google.server import fake_google
@@ -314,3 +317,33 @@ def test_labelling(subject: Subject) -> None:
     subject.remove("a.ics")
     with pytest.raises(Conflict):
         subject.connector.label(after, "other")
+
+
+def test_creating(subject: Subject) -> None:
+    """A new meeting is made once for its key, at its wall time in its zone, nobody of it having answered."""
+    assert isinstance(subject.connector, Creator)
+    start = datetime(2026, 4, 1, 15, 30, tzinfo=ZoneInfo(LISBON))
+    new = NewMeeting(
+        made_at=datetime(2026, 3, 2, 9, tzinfo=UTC),
+        title="Kickoff, anew",
+        start=start,
+        end=start + timedelta(minutes=45),
+        organizer=Address("dana@va.example"),
+        organizer_name="Dana Reyes",
+        attendees=(Attendee(address=Address("jo@acme.example"), name="Jo", partstat=PartStat.ACCEPTED),),
+        location="Room 4",
+        related="kickoff",
+    )
+    first = subject.poll()
+    made = subject.connector.create(subject.work.ref, new, "a key")
+    again = subject.connector.create(subject.work.ref, new, "a key")
+    assert (again.href, again.uid) == (made.href, made.uid)
+    [found] = subject.poll(Known(cursor=first.cursor)).changed
+    [one] = found.occurrences
+    assert (one.key.uid, found.href) == (made.uid, made.href)
+    assert (one.title, one.location, one.start, one.tzid) == ("Kickoff, anew", "Room 4", start, LISBON)
+    assert one.end - one.start == timedelta(minutes=45)
+    assert [(who.address, who.partstat) for who in one.attendees] == [
+        ("jo@acme.example", PartStat.NEEDS_ACTION)
+    ]
+    assert one.organizer == "dana@va.example"
