@@ -65,7 +65,7 @@ class Daemon:
         self._reload = threading.Event()
         self._nudge = threading.Event()
         self._failure: StoreError | None = None
-        self._office = Office(settings, store, clock)
+        self._office = Office(settings, store, clock, nudge=self._nudge.set)
         self._threads: list[threading.Thread] = []
 
     def run(self) -> None:
@@ -139,7 +139,7 @@ class Daemon:
             if settings.state.resolve() != self._office.settings.state.resolve():
                 log.error("the state file cannot change while running; restart for that")
                 return
-            office = Office(settings, self._store, self._clock)
+            office = Office(settings, self._store, self._clock, nudge=self._nudge.set)
         except (ConfigProblems, ConnectorError) as error:
             for line in str(error).splitlines():
                 log.warning("configuration kept as it was", problem=line)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from connectors.base import AttendanceSource, CalendarConnector, Drafts, Mailer
 from daemon import notices, wiring
+from daemon.answers import Answering
 from daemon.attendance import AttendanceReader, is_asked
 from daemon.carriers import MarkCarrier, Poster, WebhookCarrier
 from daemon.clock import Clock
@@ -21,6 +22,7 @@ from daemon.decide import Decided, Decider
 from daemon.mail.message import Mail
 from daemon.outbox import Outbox, SendReport
 from daemon.poll import Poller, PollReport, Progress
+from daemon.reading import Reading
 from daemon.recheck import Recheck
 from daemon.store import agenda
 from daemon.store.deliveries import Delivery
@@ -52,8 +54,8 @@ class Round:
 class Office:
     """Everything one configuration needs to poll, decide and send.
 
-    ``connect``, ``mailer``, ``drafts``, ``webhook`` and ``attendance`` stand in for the configured ones, for
-    tests.
+    ``nudge`` has the outbox looked at at once. ``connect``, ``mailer``, ``drafts``, ``webhook`` and
+    ``attendance`` stand in for the configured ones, for tests.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Office:
         store: Store,
         clock: Clock,
         *,
+        nudge: Callable[[], None] = lambda: None,
         connect: Connect = wiring.connector,
         mailer: Mailer | None = None,
         drafts: Drafts | None = None,
@@ -73,6 +76,10 @@ class Office:
         self.clock = clock
         self.decider = Decider(store, settings)
         self.stopping = threading.Event()
+        self.answering = Answering(
+            store=store, settings=settings, clock=clock, refresh=self.refresh, nudge=nudge
+        )
+        self._reading = Reading(settings.accounts)
         self._connect = connect
         self._connectors: dict[tuple[str, str], CalendarConnector] = {}
         self._readers = {
@@ -125,25 +132,46 @@ class Office:
 
     def poll(self, account: str, progress: Progress | None = None) -> PollReport:
         """Poll one account, and queue what its owner must know of it. Call from one thread each."""
+        report = self._read("poll", account, progress)
+        refused = None
+        reader = self._readers.get(account)
+        if reader is not None and not any(one.kind in _UNREACHED for one in report.troubles):
+            refused = reader.read(partial(progress, f"calls of {account}") if progress else None)
+        if refused is not None:
+            with self.store.write() as conn:
+                notices.tell_of_refusal(conn, account, refused, self.settings.owner, self.clock.now())
+        return report
+
+    def refresh(self) -> bool:
+        """Poll every account for somebody who waits; whether all could be seen within a few seconds."""
+        return self._reading.anew(lambda account: self._polled("web", account).ok)
+
+    def _read(self, use: str, account: str, progress: Progress | None) -> PollReport:
+        """Poll one account when it is its turn."""
+        report = PollReport(account=account)
+
+        def read() -> bool:
+            nonlocal report
+            report = self._polled(use, account, progress)
+            return report.ok
+
+        self._reading.take(account, read)
+        return report
+
+    def _polled(self, use: str, account: str, progress: Progress | None = None) -> PollReport:
         configured = self.settings.accounts[account]
         poller = Poller(
             self.store,
             account,
-            lambda: self._connector("poll", account),
+            lambda: self._connector(use, account),
             self.clock,
             kind=wiring.kind(configured),
             stale_after=configured.seen(account).stale_after,
             mine=self.settings.owner.addresses,
         )
         report = poller.poll(progress)
-        refused = None
-        reader = self._readers.get(account)
-        if reader is not None and not any(one.kind in _UNREACHED for one in report.troubles):
-            refused = reader.read(partial(progress, f"calls of {account}") if progress else None)
         with self.store.write() as conn:
             notices.tell_of_poll(conn, report, self.settings.owner, self.clock.now())
-            if refused is not None:
-                notices.tell_of_refusal(conn, account, refused, self.settings.owner, self.clock.now())
         return report
 
     def poll_all(self, progress: Progress | None = None) -> list[PollReport]:
@@ -155,6 +183,8 @@ class Office:
     def decide(self) -> Decided:
         """Judge what changed or came due, and queue what its owner must know of it."""
         now = self.clock.now()
+        if self._reading.has_news():
+            self.answering.settle(now)
         decided = self.decider.tick(now, stopping=self.stopping.is_set)
         if decided.failed:
             with self.store.write() as conn:
