@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from daemon.config.answers import Answers
 from daemon.config.google import Google
 from daemon.config.holiday_calendar import HolidayCode
 from daemon.config.outlook import Outlook
@@ -227,8 +228,6 @@ def _some_accounts(value: object) -> object:
 class Config(Strict):
     """The whole configuration file."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"answers"})
-
     version: Version = Field(examples=[1])
     """The version of this file's grammar: 1."""
     me: Me
@@ -246,6 +245,8 @@ class Config(Strict):
     """My calendar accounts, each under a name of my own."""
     mail: Mail
     """How mail leaves."""
+    answers: Answers | None = None
+    """Pages on which people answer with a click; without it, mails ask for a reply."""
     webhooks: dict[Name, WebhookConfig] = Field({}, json_schema_extra={"additionalProperties": False})
     """Addresses of mine that rules may tell things, each under a name of my own."""
     rules: Annotated[tuple[Words, ...], OneOrMany(), *NonEmpty] = ("rules.yaml",)

@@ -52,6 +52,11 @@ class Settings:
     def cautions(self) -> list[str]:
         """Sentences about what works but should not stay so."""
         found = [text for secret in self._secrets() if secret and (text := secret.caution(self.base))]
+        if self.config.answers and self.config.answers.is_open:
+            found.append(
+                f"the answer pages listen at {self.config.answers.listen}, which other machines can reach; "
+                "let nobody but your web server through to it"
+            )
         return list(dict.fromkeys(found))
 
     def _secrets(self) -> Iterator[Secret | None]:
@@ -68,6 +73,7 @@ class Settings:
         yield mail.imap.password if mail.imap else None
         yield from (webhook.secret for webhook in self.config.webhooks.values())
         yield self.config.key
+        yield self.config.answers.key if self.config.answers else None
 
 
 def find_config(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:

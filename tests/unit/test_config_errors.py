@@ -107,7 +107,7 @@ rules:
         "config.yaml:15:9: error: 'Dana' is not a mail address",
         "config.yaml:16:40: error: must be at most 65535",
         "config.yaml:16:90: error: 'envv' is not one of env, file, credential, command",
-        "config.yaml:17:1: error: `answers` is not in this version",
+        "config.yaml:17:1: error: 'public_url' is missing",
         "config.yaml:18:21: error: there is no file missing.yaml",
         "rules.yaml:4:22: error: 'akme' is not one of your accounts: own, acme",
         f"rules.yaml:5:11: error: 'unconfirmd' is not one of {QUESTIONS}",
