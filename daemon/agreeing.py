@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from daemon.mail.offers import busy
 from daemon.store import agreements, deliveries
-from daemon.store.agreements import Agreement, Kind
+from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.answers import Answer
-from daemon.store.deliveries import AGREE, Delivery
+from daemon.store.deliveries import Delivery
+from rules.delivery import AGREE, COUNTER, PROPOSE
 from rules.model import Address, Intent, Interval, Occurrence, Owner
 from rules.people import organized_by_me
 from rules.policy import Mode
@@ -68,28 +69,34 @@ def take(
     *,
     owner: Owner,
     now: datetime,
+    proposes: bool = False,
 ) -> Agreement | None:
-    """Take the slot for the meeting, and queue what carries it out; None where another was taken before."""
+    """Take the slot for the meeting, and queue what carries it out; None where another was taken before.
+
+    ``proposes`` says that its account can ask an organiser for another time by itself.
+    """
+    kind = kind_of(occurrence, owner, now)
     agreed = agreements.take(
         conn,
         occurrence.key,
         start=occurrence.start_utc,
         slot=slot,
-        kind=kind_of(occurrence, owner, now),
+        kind=kind,
         address=delivery.to,
         delivery=delivery.id,
         now=now,
     )
     if agreed is None:
         return None
+    does = AGREE if kind is not Kind.COUNTER else PROPOSE if proposes else COUNTER
     intent = Intent(
         rule=delivery.rule,
         step=f"{delivery.step}:agreed",
-        do=AGREE,
+        do=does,
         mode=Mode.AUTO,
         key=occurrence.key,
         start=occurrence.start_utc,
-        to=owner.addresses[0],
+        to=occurrence.organizer if does == COUNTER and occurrence.organizer else owner.addresses[0],
         people=delivery.people,
         due=now,
         until=now + CARRY_OUT_WITHIN,
@@ -97,4 +104,6 @@ def take(
         detector=delivery.detector,
     )
     deliveries.add(conn, [intent], now)
+    if does == COUNTER:
+        agreements.settle(conn, agreed.id, Stage.DONE, now)  # the mail is all there is to do
     return agreed

@@ -247,7 +247,11 @@ class Answering:
         needed = [one.address for one in required_people(occurrence, owner)]
         common = agreeing.common(said, needed)
         for slot in agreeing.still_free(conn, common, occurrence, owner, now):
-            return agreeing.take(conn, asked.delivery, occurrence, slot, owner=owner, now=now)
+            account = self.settings.accounts.get(occurrence.key.calendar.account)
+            proposes = account is not None and account.outlook is not None
+            return agreeing.take(
+                conn, asked.delivery, occurrence, slot, owner=owner, now=now, proposes=proposes
+            )
         return None
 
     def _offer_others(self, conn: Connection, asked: Question, now: datetime) -> None:

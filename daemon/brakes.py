@@ -1,7 +1,8 @@
 """The limits on what leaves: how much at once, how much in an hour, how much to one address in a day.
 
 Messages to the owner are held back by no flood and by no daily limit, only by one hourly limit of
-their own. Labels and webhooks reach nobody's mailbox: only a flood holds them back.
+their own. Labels and webhooks reach nobody's mailbox: only a flood holds them back. What follows from
+somebody's own answer is held back by nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 
 from daemon.store import deliveries, optouts
 from daemon.store.deliveries import ACTIONS, Delivery
+from rules.delivery import ANSWERED
 from rules.fields import Pattern
 from rules.policy import Guard
 
@@ -48,7 +50,11 @@ def flooding(due: Sequence[Delivery], mine: Collection[str], guard: Guard) -> li
     Messages to others, labels and webhooks count; what the brake or the owner let through before is
     not counted again.
     """
-    fresh = [one for one in due if one.cleared_at is None and (one.do in ACTIONS or one.to not in mine)]
+    fresh = [
+        one
+        for one in due
+        if one.cleared_at is None and one.do not in ANSWERED and (one.do in ACTIONS or one.to not in mine)
+    ]
     return fresh if messages(fresh) > guard.max_per_run else []
 
 
@@ -61,7 +67,7 @@ def messages(some: Sequence[Delivery]) -> int:
 
 def has_opted_out(conn: Connection, delivery: Delivery, mine: Collection[str]) -> bool:
     """Whether its recipient asked not to be written to; never the owner."""
-    if delivery.to in mine or delivery.do in ACTIONS:
+    if delivery.to in mine or delivery.do in ACTIONS or delivery.do in ANSWERED:
         return False
     return any(Pattern(one.pattern).matches(delivery.to) for one in optouts.list_(conn))
 
@@ -70,7 +76,7 @@ def wait(
     conn: Connection, delivery: Delivery, mine: Collection[str], guard: Guard, now: datetime
 ) -> Wait | None:
     """The limit that keeps this message from leaving now, if any."""
-    if delivery.do in ACTIONS:
+    if delivery.do in ACTIONS or delivery.do in ANSWERED:
         return None
     hour = now - HOUR
     if delivery.to in mine:

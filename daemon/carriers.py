@@ -27,10 +27,11 @@ from daemon.store import agenda
 from daemon.store.deliveries import ACTIONS, Delivery
 from daemon.store.engine import Store
 from daemon.webhook_body import body, identity_of
+from rules.delivery import AGREE
 from rules.model import Intent, Interval, Occurrence
 from rules.policy import Do, Step
 
-REPEATABLE = frozenset({Do.MARK.value})
+REPEATABLE = frozenset({Do.MARK.value, AGREE})
 """What does nothing when it is done twice: a doubt about it is settled by doing it again."""
 
 MAIL = "mail"

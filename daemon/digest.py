@@ -20,7 +20,7 @@ from daemon.decide import Decider
 from daemon.mail.digest_words import SECTIONS, write
 from daemon.mail.foreign_text import clean, without_marks
 from daemon.mail.spoken_time import language, spoken, zone
-from daemon.store import agenda, calendars, contacts, deliveries
+from daemon.store import agenda, answers, calendars, contacts, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
@@ -201,7 +201,9 @@ class _Gathering:
         owner = self.settings.owner
         return [
             self._meeting(one) | {"people": clean(who.address), "asked": self._moment(asked.start)}
-            for one in agenda.between(self.conn, self.now, horizon.window(self.now).end)
+            for one in answers.told(
+                self.conn, agenda.between(self.conn, self.now, horizon.window(self.now).end)
+            )
             if one.status is not Status.CANCELLED
             for who in one.attendees
             if who.address not in owner.addresses and (asked := wish(who, one)) is not None

@@ -15,6 +15,7 @@ from daemon import notices, wiring
 from daemon.answers import Answering
 from daemon.attendance import AttendanceReader, is_asked
 from daemon.carriers import MarkCarrier, Poster, WebhookCarrier
+from daemon.carrying_out import AgreementCarrier
 from daemon.clock import Clock
 from daemon.config.model import Attendance
 from daemon.config.settings import Settings
@@ -28,6 +29,7 @@ from daemon.store import agenda
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
+from rules.delivery import AGREE, PROPOSE
 from rules.policy import Do
 from rules.presence import Terms
 
@@ -95,9 +97,12 @@ class Office:
             for name in settings.accounts
             if is_asked(settings, name)
         }
-        self.carriers: dict[str, MarkCarrier | WebhookCarrier] = {
+        agreeing_carrier = AgreementCarrier(store, settings, clock, self._connect_to_send)
+        self.carriers: dict[str, MarkCarrier | WebhookCarrier | AgreementCarrier] = {
             Do.MARK: MarkCarrier(store, settings, self._connect_to_send),
             Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(webhook, settings)),
+            AGREE: agreeing_carrier,
+            PROPOSE: agreeing_carrier,
         }
         self.outbox = Outbox(
             store,

@@ -28,7 +28,7 @@ from daemon.sender import Sender, carriers_by_do
 from daemon.store import deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
-from rules.delivery import Event, ForbiddenMove, State
+from rules.delivery import INVITE, Event, ForbiddenMove, State
 from rules.model import Owner
 from rules.policy import Guard
 
@@ -111,7 +111,7 @@ class Outbox:
                 self._send_all(self._let_through(now, report), report)
                 self._doubts.settle(report)
                 if not report.stopped:
-                    self._send_all(self._fresh_notices(report), report)
+                    self._send_all(self._fresh(report), report)
         return report
 
     def recover(self, now: datetime) -> SendReport:
@@ -169,12 +169,12 @@ class Outbox:
         log.warning("a flood is held", messages=messages, allowed=self._guard.max_per_run)
         return [one for one in due if one.id not in held]
 
-    def _fresh_notices(self, report: SendReport) -> list[Delivery]:
-        """The notices that this run itself gave rise to."""
+    def _fresh(self, report: SendReport) -> list[Delivery]:
+        """What this run itself gave rise to: notices, and invitations to a time that was agreed on."""
         tried = {one.id for one in report.outcomes} | {id_ for id_, _ in report.failed}
         with self._store.read() as conn:
             due = deliveries.due(conn, self._clock.now(), MOST)
-        return [one for one in due if one.do == NOTICE and one.id not in tried]
+        return [one for one in due if one.do in {NOTICE, INVITE} and one.id not in tried]
 
     def _send_all(self, due: list[Delivery], report: SendReport) -> None:
         for one in due:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from daemon.store import deliveries
 from daemon.store.deliveries import NOTICE, Delivery
-from rules.delivery import Event, ForbiddenMove
+from rules.delivery import AGREE, PROPOSE, Event, ForbiddenMove
 from rules.policy import Do
 
 KEEP_TRYING = timedelta(days=2)
@@ -22,6 +22,8 @@ def tell_refused(conn: Connection, party: Sequence[Delivery], why: str, to: str,
     failed = {
         Do.MARK.value: "This label could not be put on its event:",
         Do.WEBHOOK.value: f"This could not be told to your webhook {leader.to}:",
+        AGREE: f"{leader.reason}, but the calendar could not be changed. Please do it by hand:",
+        PROPOSE: f"{leader.reason}, but its organiser could not be asked. Please write to them:",
     }.get(leader.do, f"This message to {leader.to} could not be sent:")
     _tell(
         conn,

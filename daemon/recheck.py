@@ -16,7 +16,7 @@ from daemon.outcome import Decision
 from daemon.store import agenda, calendars
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
-from rules.delivery import State
+from rules.delivery import ANSWERED, State
 from rules.model import Address, CalendarRef, Occurrence, OccurrenceKey, Plan, Snapshot
 from rules.plan import evaluate
 from rules.policy import Mode, Policy
@@ -57,8 +57,8 @@ class Recheck:
 
     def __call__(self, delivery: Delivery) -> Decision:
         """Whether it may leave now. Never raises for anything a server did."""
-        if delivery.key is None or delivery.do == NOTICE:
-            return Decision.go()
+        if delivery.key is None or delivery.do == NOTICE or delivery.do in ANSWERED:
+            return Decision.go()  # no rule asks for it, so none can say that it is no longer wanted
         with self._store.read() as conn:
             subject = agenda.meeting(conn, delivery.key, delivery.people)
             if subject is None:

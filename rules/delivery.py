@@ -19,6 +19,21 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+AGREE = "agree"
+"""The ``do`` of what puts a new time that was agreed on into the calendar."""
+
+PROPOSE = "propose"
+"""The ``do`` of what asks an organiser for it through their calendar."""
+
+COUNTER = "counter"
+"""The ``do`` of what asks an organiser for it by mail."""
+
+INVITE = "invite"
+"""The ``do`` of a mail that tells an attendee of it."""
+
+ANSWERED = (AGREE, PROPOSE, COUNTER, INVITE)
+"""The ``do`` of what follows from somebody's answer: no rule asks for it, and no limit holds it back."""
+
 
 class State(StrEnum):
     """Where a delivery stands."""

@@ -22,6 +22,7 @@ from daemon.mail.mime import Content, UnsafeMail, header_text, mailbox, parse_ma
 from daemon.mail.spoken_time import language, zone
 from daemon.mail.template_files import Found, check_template, find_template, shipped
 from daemon.mail.template_language import TemplateError
+from rules.delivery import COUNTER, INVITE
 from rules.detectors.missed import BY_ME, PRESUMED
 from rules.model import Interval, Owner
 
@@ -44,7 +45,13 @@ _BY_FINDING = {
     ("reschedule", "silent", ""): "it-has-been-a-while",
     ("reschedule", "ending", ""): "our-last-meeting",
 }
-_BY_ACTION = {"confirm": "confirm", "check_in": "check-in", "notify": "notify"}
+_BY_ACTION = {
+    "confirm": "confirm",
+    "check_in": "check-in",
+    "notify": "notify",
+    INVITE: "new-time",
+    COUNTER: "please-move-it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

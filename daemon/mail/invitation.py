@@ -6,10 +6,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from connectors import ical_make
 from connectors.base import ConnectorError
 from connectors.ical_write import itip_counter, itip_request
 from daemon.store import calendars
-from rules.model import Intent, Interval, Occurrence, Owner
+from rules.delivery import COUNTER, INVITE
+from rules.model import Address, Intent, Interval, Occurrence, Owner
 from rules.people import organized_by_me
 from rules.policy import Cancelled, Do, Ending, Missed, Silent
 
@@ -28,8 +30,9 @@ def calendar_part(
     """(method, iCalendar text), or None where words alone do.
 
     ``confirm`` sends my invitation again, unless the server schedules by itself and has delivered it
-    (RFC 6638). ``reschedule`` of somebody else's meeting proposes the first offered time to its
-    organiser; the meeting stays as it is. What asks for another meeting quotes none.
+    (RFC 6638); ``invite`` the one to the new time. ``reschedule`` of somebody else's meeting proposes the
+    first offered time to its organiser, ``counter`` the one that was picked; the meeting stays as it is. What
+    asks for another meeting quotes none.
     """
     if now >= occurrence.start_utc or intent.detector in _ANOTHER_MEETING:
         return None
@@ -39,16 +42,22 @@ def calendar_part(
         return None
     me = next((one.address for one in occurrence.attendees if one.address in owner.addresses), None)
     try:
-        if intent.do == Do.CONFIRM and organized_by_me(occurrence, owner):
+        if intent.do in {Do.CONFIRM, INVITE} and organized_by_me(occurrence, owner):
             rows = {row.ref: row for row in calendars.calendars(conn, ref.account)}
             if rows[ref].schedules:
                 return None
             return "REQUEST", itip_request(resource.raw, recurrence_id, now=now, home_zone=owner.zone)
-        if intent.do == Do.RESCHEDULE and intent.to == occurrence.organizer and slots and me:
-            first = slots[0]
-            return "COUNTER", itip_counter(
-                resource.raw, recurrence_id, first.start, first.end, me, now=now, home_zone=owner.zone
-            )
+        if intent.do in {Do.RESCHEDULE, COUNTER} and intent.to == occurrence.organizer and slots and me:
+            return "COUNTER", _counter(resource.raw, occurrence, slots[0], me, home_zone=owner.zone, now=now)
     except ConnectorError:
         return None  # an event too odd to quote is still asked about
     return None
+
+
+def _counter(
+    raw: str, occurrence: Occurrence, slot: Interval, me: Address, *, home_zone: str, now: datetime
+) -> str:
+    if not raw.lstrip().upper().startswith("BEGIN:VCALENDAR"):
+        return ical_make.counter(occurrence, slot, me, now=now)
+    key = occurrence.key.recurrence_id
+    return itip_counter(raw, key, slot.start, slot.end, me, now=now, home_zone=home_zone)

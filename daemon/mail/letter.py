@@ -10,6 +10,7 @@ from typing import Any
 from daemon.mail.foreign_text import clean, shell_word, without_marks
 from daemon.mail.spoken_time import language, same_wall_time, spoken, zone
 from daemon.mail.template_language import Shape, list_of
+from rules.delivery import COUNTER
 from rules.model import Address, CuType, Interval, Occurrence, Owner
 
 FOR_OWNER = frozenset({"check_in", "notify"})
@@ -80,7 +81,7 @@ class Letter:
     @property
     def invites(self) -> bool:
         """Whether the invitation is attached."""
-        return self.enclosed is not None and self.enclosed[0] == "REQUEST"
+        return self.enclosed is not None and (self.enclosed[0] == "REQUEST" or self.do == COUNTER)
 
     @property
     def veiled(self) -> bool:

@@ -19,9 +19,10 @@ from daemon.mail.invitation import calendar_part
 from daemon.mail.letter import FOR_OWNER, Letter
 from daemon.mail.message import Mail
 from daemon.mail.offers import offers, reach
-from daemon.store import agenda, deliveries
+from daemon.store import agenda, agreements, answers, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
+from rules.delivery import COUNTER
 from rules.model import Account, Address, Intent, Interval, Occurrence
 from rules.people import organized_by_me, required_people, wish
 from rules.policy import Do
@@ -111,13 +112,17 @@ class Scribe:
         occurrence = agenda.meeting(conn, intent.key, intent.people)
         if occurrence is None:
             raise Rejected("the meeting is no longer in the calendar")
+        [occurrence] = answers.told(conn, [occurrence])
         owner = self._settings.owner
         account = self._account(intent)
         for_owner = intent.do in FOR_OWNER
         zone = zone or (owner.zone if for_owner else self._zone_of(account, occurrence))
         step = self._steps.get((intent.rule, intent.step))
         slots: tuple[Interval, ...] = ()
-        if intent.do == Do.RESCHEDULE and step is not None:
+        if intent.do == COUNTER:
+            agreed = agreements.of(conn, intent.identity, intent.start)
+            slots = (agreed.slot,) if agreed is not None else ()
+        elif intent.do == Do.RESCHEDULE and step is not None:
             slots = offers(
                 conn,
                 occurrence,

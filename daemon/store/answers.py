@@ -15,7 +15,8 @@ from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import answers
 from daemon.store.types import from_microseconds, to_microseconds
-from rules.model import Acknowledgement, Address, Identity, Interval, PartStat
+from rules.model import Acknowledgement, Address, Identity, Interval, Occurrence, PartStat
+from rules.people import acknowledged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,31 @@ def acknowledgements(
     for (name, _, _), word in last.items():
         found[name] = (*found.get(name, ()), word)
     return found
+
+
+def told(conn: Connection, meetings: Iterable[Occurrence]) -> list[Occurrence]:
+    """These meetings with what their people answered beside the calendars."""
+    meetings = list(meetings)
+    words = acknowledgements(conn, {one.identity for one in meetings})
+    return [acknowledged(one, words.get(str(one.identity), ())) for one in meetings]
+
+
+def agreed_to(
+    conn: Connection, identity: Identity, start: datetime, slot: Interval, *, instead: Identity, now: datetime
+) -> None:
+    """Whoever picked the slot instead of ``start`` said yes to it, as the time of the meeting ``instead``."""
+    for one in latest(conn, identity, start).values():
+        if slot in one.picked:
+            yes = Answer(
+                identity=instead,
+                start=slot.start,
+                address=one.address,
+                partstat=PartStat.ACCEPTED,
+                source=one.source,
+                at=now,
+                delivery=one.delivery,
+            )
+            add(conn, yes)
 
 
 def _answer(row: Row[Any]) -> Answer:

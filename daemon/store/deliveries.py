@@ -17,17 +17,14 @@ from daemon.store.delivery_row import Delivery, encoded, intent_values, to_deliv
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import deliveries
-from rules.delivery import OPEN, Event, ForbiddenMove, State, next_state
+from rules.delivery import AGREE, OPEN, PROPOSE, Event, ForbiddenMove, State, next_state
 from rules.model import Done, Identity, Intent, Interval
 from rules.policy import TO_OTHERS
 
 NOTICE = "notice"
 """The ``do`` of a message that tells the owner about rebookd itself."""
 
-AGREE = "agree"
-"""The ``do`` of what carries out a new time that was agreed on."""
-
-ACTIONS = ("mark", "webhook", AGREE)
+ACTIONS = ("mark", "webhook", AGREE, PROPOSE)
 """The ``do`` of what goes to nobody's mailbox."""
 
 RETRY_FOR = timedelta(hours=1)
@@ -370,7 +367,6 @@ def _departures(conn: Connection, since: datetime, *where: ColumnElement[bool]) 
 
 __all__ = [
     "ACTIONS",
-    "AGREE",
     "LAST_CALL",
     "NOTICE",
     "RETRY_FOR",
