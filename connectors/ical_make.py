@@ -1,11 +1,11 @@
-"""Nouns → iCalendar text: a meeting that is new, and proposals about one whose own text is not iCalendar."""
+"""Nouns → iCalendar text: a meeting that is new, and answers about one whose own text may be lost."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 
-from icalendar import Calendar, Event, vCalAddress, vDatetime, vText
+from icalendar import Calendar, Event, vCalAddress, vDate, vDatetime, vText
 
 from connectors.base import NewMeeting
 from connectors.ical_write import PRODID
@@ -48,24 +48,44 @@ def new_meeting(new: NewMeeting, uid: str, *, now: datetime) -> str:
 
 def counter(occurrence: Occurrence, slot: Interval, attendee: Address, *, now: datetime) -> str:
     """METHOD:COUNTER of one meeting at other times, from one attendee (RFC 5546 section 3.2.7)."""
-    event = _event(occurrence.key.uid, now, occurrence.sequence)
-    if occurrence.key.recurrence_id is not None:
-        original = datetime.strptime(occurrence.key.recurrence_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        event.add("RECURRENCE-ID", vDatetime(original), encode=False)
+    event = _about(occurrence, now)
     event.add("SUMMARY", occurrence.title)
     event.add("DTSTART", slot.start.astimezone(UTC))
     event.add("DTEND", slot.end.astimezone(UTC))
     if occurrence.location:
         event.add("LOCATION", occurrence.location)
-    if occurrence.organizer is not None:
-        event.add("ORGANIZER", _person(occurrence.organizer, occurrence.organizer_name), encode=False)
     me = next((one for one in occurrence.attendees if one.address == attendee), None)
     proposer = _person(attendee, me.name if me else "")
     proposer.params["PARTSTAT"] = PartStat.TENTATIVE.value
     proposer.params["ROLE"] = (me.role if me else Role.REQUIRED).value
     event.add("ATTENDEE", proposer, encode=False)
+    return _message("COUNTER", event)
+
+
+def declined_counter(occurrence: Occurrence, attendee: Address, *, now: datetime) -> str:
+    """METHOD:DECLINECOUNTER: the meeting stays at its time (RFC 5546 section 3.2.8)."""
+    event = _about(occurrence, now)
+    event.add("ATTENDEE", _person(attendee, ""), encode=False)
+    return _message("DECLINECOUNTER", event)
+
+
+def _about(occurrence: Occurrence, now: datetime) -> Event:
+    """Which meeting it is, and whose."""
+    event = _event(occurrence.key.uid, now, occurrence.sequence)
+    original = occurrence.key.recurrence_id
+    if original is not None and len(original) == 8:
+        event.add("RECURRENCE-ID", vDate(date.fromisoformat(original)), encode=False)
+    elif original is not None:
+        at = datetime.strptime(original, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        event.add("RECURRENCE-ID", vDatetime(at), encode=False)
+    if occurrence.organizer is not None:
+        event.add("ORGANIZER", _person(occurrence.organizer, occurrence.organizer_name), encode=False)
+    return event
+
+
+def _message(method: str, event: Event) -> str:
     calendar = _calendar()
-    calendar.add("METHOD", vText("COUNTER"))
+    calendar.add("METHOD", vText(method))
     calendar.add_component(event)
     return str(calendar.to_ical().decode())
 
@@ -92,4 +112,4 @@ def _person(address: Address, name: str) -> vCalAddress:
     return person
 
 
-__all__ = ["counter", "new_meeting", "uid_for"]
+__all__ = ["counter", "declined_counter", "new_meeting", "uid_for"]
