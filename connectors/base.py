@@ -372,6 +372,49 @@ class AttendanceSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """One message of an inbox: its bytes, under the server's own id.
+
+    ``whole`` is False where it is larger than what is read: then these are its headers, and perhaps how it
+    begins.
+    """
+
+    id: str
+    raw: bytes
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Haul:
+    """What one look into an inbox brought, oldest first; ``more`` says that more lies there already."""
+
+    messages: tuple[Incoming, ...] = ()
+    cursor: Cursor = Cursor()
+    more: bool = False
+
+
+class Inbox(Protocol):
+    """Where replies arrive. Nothing in it is ever changed: not moved, not deleted, not marked as read.
+
+    Not safe to share between threads. ``name`` is what the owner knows it as.
+    """
+
+    name: str
+
+    def fetch(self, cursor: Cursor, since: datetime) -> Haul:
+        """What arrived after ``cursor``, so much as one look may bring.
+
+        Where the cursor is empty, or forgotten by the server, what arrived since then (UTC), at least; what
+        was fetched before may come again. Raises ConnectorError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
 __all__ = [
     "AttendanceSource",
     "CalendarConnector",
@@ -387,6 +430,9 @@ __all__ = [
     "Drafts",
     "Finder",
     "FreeBusy",
+    "Haul",
+    "Inbox",
+    "Incoming",
     "Known",
     "LimitExceeded",
     "Mailer",

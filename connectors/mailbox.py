@@ -8,7 +8,7 @@ from email import message_from_bytes, policy
 from email.utils import getaddresses
 from typing import TypeVar
 
-from connectors.base import ConnectorError, NeedsLogin, Rejected, Retryable
+from connectors.base import ConnectorError, NeedsLogin, NotSupported, Rejected, Retryable
 
 Answer = TypeVar("Answer")
 
@@ -18,6 +18,7 @@ MARK = "X-Rebookd-Id"
 LOOK_BACK = 25
 """How many of the newest sent messages are looked at for one that was a draft."""
 
+_HEADER_NAME = re.compile(r"[!-9;-~]{1,200}")
 _MESSAGE_ID = re.compile(r"<[^\s<>\"']{1,500}>")
 
 
@@ -37,14 +38,27 @@ def searchable(message_id: str) -> str:
     return message_id[1:-1]
 
 
+def headers_alone(told: object) -> bytes:
+    """A message of which only its headers were told, each with ``name`` and ``value``."""
+    rows = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    lines = [
+        " ".join(f"{one.get('name')}: {one.get('value')}".split())
+        for one in rows
+        if _HEADER_NAME.fullmatch(str(one.get("name")))
+    ]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("utf-8", "replace")
+
+
 def asked(ask: Callable[[], Answer]) -> Answer:
     """An answer. Raises NeedsLogin, Rejected, and Retryable for anything else."""
     try:
         return ask()
     except (NeedsLogin, Rejected, Retryable):
         raise
+    except NotSupported as error:
+        raise Rejected(str(error)) from error
     except ConnectorError as error:
         raise Retryable(str(error)) from error
 
 
-__all__ = ["LOOK_BACK", "MARK", "asked", "refuse_others", "searchable"]
+__all__ = ["LOOK_BACK", "MARK", "asked", "headers_alone", "refuse_others", "searchable"]

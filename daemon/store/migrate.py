@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from daemon.store import planner
 from daemon.store.errors import StoreError
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision, oldest first; a test compares it with the migration scripts."""
 
 

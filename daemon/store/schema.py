@@ -5,7 +5,8 @@ an href is a calendar's graveyard: what is remembered of occurrences that were p
 Deliveries, attendance, records of calls, contacts and history stand alone: they outlive the meetings they
 are about.
 Silences, opt-outs and demotions are the owner's standing word. Answers are what people said beside the
-calendars; an agreement is a new time that was found with them, once for each time a meeting had.
+calendars; an agreement is a new time that was found with them, once for each time a meeting had. Letters in
+are the mails that were read, by their Message-ID alone, so that none is taken twice.
 """
 
 from __future__ import annotations
@@ -217,6 +218,7 @@ deliveries = Table(
     Index("ix_deliveries_sent", "owner", "sent_at"),
     Index("ix_deliveries_to", "owner", "to", "sent_at"),
     Index("ix_deliveries_group", "owner", "group_key", sqlite_where=text("group_key <> ''")),
+    Index("ix_deliveries_message", "owner", "message_id", sqlite_where=text("message_id <> ''")),
 )
 
 contacts = Table(
@@ -319,6 +321,28 @@ agreements = Table(
         sqlite_where=text("state <> 'dropped'"),
     ),
     Index("ix_agreements_new", "owner", "new_end"),
+)
+
+inboxes = Table(
+    "inboxes",
+    metadata,
+    _owner(primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("cursor", Text, nullable=False),
+    Column("read_at", Instant),
+    Column("error_since", Instant),
+    Column("error", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+)
+
+letters_in = Table(
+    "letters_in",
+    metadata,
+    _owner(primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    Column("became", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("ix_letters_in_at", "owner", "at"),
 )
 
 history = Table(
