@@ -46,6 +46,12 @@ FIND = Scope(
     "find out in your sent mail whether a message of which nobody knows did leave",
     optional=True,
 )
+REPLIES = Scope(
+    "gmail.readonly",
+    "read what is replied to your mails, and find out in your sent mail whether one of which nobody knows "
+    "did leave",
+    optional=True,
+)
 SENT_DRAFTS = Scope("gmail.readonly", "see in your sent mail that you sent a draft")
 
 
@@ -57,11 +63,13 @@ def scopes_for(
     attendance: bool = False,
     mail: bool = False,
     drafts: bool = False,
+    replies: bool = False,
 ) -> tuple[Scope, ...]:
     """What an account needs that is used like this.
 
     ``calendar``: it is read; ``writes``: meetings are moved or labelled; ``free_busy``: new times are
-    offered; ``attendance``: Meet is asked who came; ``mail``: it sends mail; ``drafts``: it takes drafts.
+    offered; ``attendance``: Meet is asked who came; ``mail``: it sends mail; ``drafts``: it takes drafts;
+    ``replies``: what is replied is read.
     """
     wanted: list[Scope] = []
     if calendar:
@@ -71,7 +79,7 @@ def scopes_for(
     if drafts:
         wanted += [COMPOSE, SENT_DRAFTS]
     elif mail:
-        wanted += [SEND, FIND]
+        wanted += [SEND, REPLIES if replies else FIND]
     return tuple(wanted)
 
 

@@ -73,6 +73,13 @@ FIND = Scope(
     covered_by=("Mail.Read", "Mail.ReadWrite"),
     app="Mail.ReadBasic.All",
 )
+REPLIES = Scope(
+    "Mail.Read",
+    "read what is replied to your mails, and find out in your sent mail whether one of which nobody knows "
+    "did leave",
+    optional=True,
+    covered_by=("Mail.ReadWrite",),
+)
 DRAFTS = Scope("Mail.ReadWrite", "put drafts into your mailbox, and see in your sent mail that you sent one")
 
 
@@ -84,11 +91,13 @@ def scopes_for(
     attendance: bool = False,
     mail: bool = False,
     drafts: bool = False,
+    replies: bool = False,
 ) -> tuple[Scope, ...]:
     """What an account needs that is used like this.
 
     ``calendar``: it is read; ``writes``: meetings are moved or labelled; ``free_busy``: new times are
-    offered; ``attendance``: Teams is asked who came; ``mail``: it sends mail; ``drafts``: it takes drafts.
+    offered; ``attendance``: Teams is asked who came; ``mail``: it sends mail; ``drafts``: it takes drafts;
+    ``replies``: what is replied is read.
     """
     wanted = [PROFILE]
     if calendar:
@@ -97,7 +106,7 @@ def scopes_for(
     if drafts:
         wanted += [SEND, DRAFTS]
     elif mail:
-        wanted += [SEND, FIND]
+        wanted += [SEND, REPLIES if replies else FIND]
     return tuple(wanted)
 
 

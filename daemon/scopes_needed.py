@@ -14,7 +14,8 @@ class Uses:
     """What is done with an account beside reading its calendars, in the words of each ``scopes_for``.
 
     ``writes``: meetings are moved or labelled; ``free_busy``: new times are offered; ``attendance``: the
-    records of calls are read; ``mail``: it sends mail; ``drafts``: it takes drafts.
+    records of calls are read; ``mail``: it sends mail; ``drafts``: it takes drafts; ``replies``: what is
+    replied to its mails is read.
     """
 
     writes: bool
@@ -22,6 +23,7 @@ class Uses:
     attendance: bool
     mail: bool
     drafts: bool
+    replies: bool
 
 
 def uses(settings: Settings, account: str) -> Uses:
@@ -35,6 +37,7 @@ def uses(settings: Settings, account: str) -> Uses:
         attendance=is_asked(settings, account),
         mail=mail,
         drafts=mail and has_drafts(settings),
+        replies=mail and settings.config.mail.replies,
     )
 
 

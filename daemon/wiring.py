@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from connectors.base import AttendanceSource, CalendarConnector, Drafts, Mailer, NeedsLogin
+from connectors.base import AttendanceSource, CalendarConnector, Drafts, Inbox, Mailer, NeedsLogin
 from daemon.config.model import AccountConfig
 from daemon.config.secret import Secret, SecretUnavailable
 from daemon.config.settings import Settings
@@ -147,6 +147,38 @@ def drafts(settings: Settings) -> Drafts | None:
         drafts=imap.drafts or "",
         sent=imap.sent or "",
     )
+
+
+def inbox(settings: Settings) -> Inbox | None:
+    """Where replies are read, if anywhere. Its secret is read when it is first needed."""
+    # Each kind's library is loaded only where that kind is used.
+    mail = settings.config.mail
+    if not mail.reads_replies:
+        return None
+    name = mail.account or ""
+    if mail.imap is not None:
+        from connectors.imap_inbox import MOST_SAID, ImapInbox  # noqa: PLC0415
+        from connectors.imap_wire import ImapServer  # noqa: PLC0415
+
+        imap = mail.imap
+        server = ImapServer(
+            imap.host,
+            imap.port_number,
+            security=imap.security,
+            username=imap.username,
+            password=lambda: _read(settings, imap.password),
+            most_bytes=MOST_SAID,
+        )
+        return ImapInbox(server, imap.inbox)
+    if settings.accounts[name].outlook:
+        from connectors.outlook_inbox import OutlookInbox  # noqa: PLC0415
+        from daemon import outlook_access  # noqa: PLC0415
+
+        return OutlookInbox(outlook_access.access(settings, name).client(), name)
+    from connectors.gmail_inbox import GmailInbox  # noqa: PLC0415
+    from daemon import google_access  # noqa: PLC0415
+
+    return GmailInbox(google_access.access(settings, name).client(), name)
 
 
 def mailbox(settings: Settings) -> Gmail | OutlookMail:

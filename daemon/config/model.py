@@ -183,7 +183,14 @@ class Mail(Strict):
     account: Name | None = Field(None, examples=["acme"])
     """The Google or Outlook account whose own mailbox sends them and holds drafts, instead of a server."""
     imap: Imap | None = None
-    """My mailbox, where the drafts of rules with mode: draft are put."""
+    """My mailbox, where replies are read and the drafts of rules with mode: draft are put."""
+    replies: bool = Field(True, strict=True)
+    """false: what is replied to my mails is not read."""
+
+    @property
+    def reads_replies(self) -> bool:
+        """Whether there is a mailbox whose replies are read."""
+        return self.replies and bool(self.imap or self.account)
 
     @model_validator(mode="after")
     def _sense(self) -> Self:

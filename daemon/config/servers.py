@@ -170,7 +170,7 @@ _IMAP_PORTS = {"tls": 993, "starttls": 143, "none": 143}
 
 
 class Imap(Strict):
-    """The mailbox where drafts are put."""
+    """The mailbox where replies are read and drafts are put."""
 
     host: Host = Field(examples=["mail.example.net"])
     """Its server's name."""
@@ -182,6 +182,8 @@ class Imap(Strict):
     """My user name there."""
     password: Secret
     """Where my password lies."""
+    inbox: Words = Field("INBOX", examples=["INBOX", "Replies"])
+    """The folder where replies arrive; it is only looked at."""
     drafts: Words | None = Field(None, examples=["Drafts", "INBOX.Drafts"])
     """The folder of drafts; without it, the one the server calls so."""
     sent: Words | None = Field(None, examples=["Sent", "INBOX.Sent"])

@@ -102,7 +102,7 @@ def test_what_rebookd_can_do_without_may_be_left_out(at_desk: Desk) -> None:
     assert "gets along without" in output
     code, output = at_desk.run("check", "--online")
     assert code == 0, output
-    assert "it may not find out in your sent mail" in output
+    assert "it may not read what is replied to your mails" in output
 
 
 def test_whoever_says_no_is_not_signed_in(at_desk: Desk) -> None:

@@ -19,7 +19,7 @@ from tests.support.fake_entra import App, app_certificate, refused, unavailable
 from tests.support.fake_entra.desk import DANA, OutlookDesk, outlook_desk
 
 NEEDED = ["User.Read", "Calendars.ReadWrite", "Mail.Send"]
-REST = ["MailboxSettings.Read", "OnlineMeetings.Read", "OnlineMeetingArtifact.Read.All", "Mail.ReadBasic"]
+REST = ["MailboxSettings.Read", "OnlineMeetings.Read", "OnlineMeetingArtifact.Read.All", "Mail.Read"]
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_no_more_is_asked_for_than_the_rules_need(at_desk: OutlookDesk) -> None:
         "Calendars.Read",
         "Mail.Send",
         "MailboxSettings.Read",
-        "Mail.ReadBasic",
+        "Mail.Read",
     ]
     at_desk.rule("missed", "reschedule", "1h after end", mode="draft")
     assert asked_for(at_desk.run("auth", "acme")[1]) == [
@@ -191,7 +191,7 @@ def test_a_personal_account_signs_in_without_records_of_calls(at_desk: OutlookDe
     code, output = at_desk.run("auth", "acme")
     assert code == 0, output
     assert "is a personal account, so rebookd cannot see who joined its Teams calls" in output
-    assert asked_for(output) == [*NEEDED, "MailboxSettings.Read", "Mail.ReadBasic"]
+    assert asked_for(output) == [*NEEDED, "MailboxSettings.Read", "Mail.Read"]
     assert "gets along without" not in output
     assert ("adminconsent" in output) == (tenant == "common")
     assert wiring.lacks(load(at_desk.folder / "config.yaml"), "acme") == []
