@@ -15,13 +15,13 @@ import structlog
 from sqlalchemy import Connection
 
 from connectors.base import Rejected
-from daemon import agreeing
+from daemon import agreeing, notices
 from daemon.carriers import Steps
 from daemon.clock import Clock
 from daemon.config.settings import Settings
 from daemon.mail.offers import offers
 from daemon.store import agenda, agreements, answers, attendance, deliveries, optouts
-from daemon.store.agreements import Agreement, Kind
+from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.answers import Answer
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
@@ -163,8 +163,17 @@ class Answering:
         return found.to
 
     def settle(self, now: datetime) -> int:
-        """Look again at times that were picked while a calendar could not be seen; how many were settled."""
+        """Look again at times that were picked while a calendar could not be seen; how many were settled.
+
+        The owner is told of those that were settled and did not reach the calendar.
+        """
         settled = 0
+        with self.store.read() as conn:
+            overdue = agreements.overdue(conn, now - agreeing.CARRY_OUT_WITHIN)
+        for late in overdue:
+            with self.store.write() as conn:
+                if agreements.settle(conn, late.id, Stage.FAILED, now, "not in the calendar in time"):
+                    notices.tell_of_undone(conn, late, self.settings.owner, now)
         with self.store.read() as conn:
             waiting = {one.delivery for one in answers.since(conn, now - agreeing.PATIENCE) if one.picked}
         for delivery_id in sorted(each for each in waiting if each is not None):

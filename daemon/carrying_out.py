@@ -53,7 +53,7 @@ class AgreementCarrier:
         """The event's account."""
         return f"account {delivery.key.calendar.account if delivery.key else ''}"
 
-    def prepare(self, party: Sequence[Delivery]) -> Parcel:
+    def prepare(self, party: Sequence[Delivery | Intent]) -> Parcel:
         """What is to be done for one agreement. Raises Rejected where it no longer stands."""
         (delivery,) = party
         agreed = self._agreed(delivery)
@@ -74,12 +74,12 @@ class AgreementCarrier:
 
         return Parcel(subject=f"{what}: {meeting.title}", hand_over=hand_over)
 
-    def _agreed(self, delivery: Delivery) -> Agreement:
+    def _agreed(self, delivery: Delivery | Intent) -> Agreement:
         with self._store.read() as conn:
             found = None
             if delivery.identity is not None and delivery.start is not None:
                 found = agreements.of(conn, delivery.identity, delivery.start)
-        if found is None or found.state is not Stage.TAKEN:
+        if found is None or found.state is Stage.DONE:
             raise Rejected("the agreed time no longer stands")
         return found
 

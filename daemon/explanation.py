@@ -9,16 +9,22 @@ from datetime import datetime
 from daemon.config.settings import Settings
 from daemon.decide import Decider
 from daemon.explanation_words import Speaker
-from daemon.store import past_deliveries
+from daemon.mail.foreign_text import clean
+from daemon.store import agreements, answers, past_deliveries
+from daemon.store.agreements import Agreement, Kind, Stage
+from daemon.store.answers import Answer
 from daemon.store.delivery_row import Delivery
 from daemon.store.engine import Store
 from rules.explain import RuleTrace
 from rules.explain import explain as trace_of
-from rules.model import Occurrence, PartStat, Snapshot, Upcoming
-from rules.people import is_stale, my_answer, organized_by_me, wish
+from rules.model import Address, Occurrence, PartStat, Snapshot, Upcoming
+from rules.people import is_stale, my_answer, organized_by_me, required_people, wish
 from rules.plan import evaluate
 from rules.policy import Mode, Policy
 from rules.view import View
+
+LONGEST_WORDS = 500
+"""Characters of somebody's own words that are shown."""
 
 _ANSWERS = {
     PartStat.NEEDS_ACTION: "has not answered",
@@ -40,6 +46,8 @@ class Explanation:
     traces: tuple[RuleTrace, ...]
     upcoming: tuple[Upcoming, ...]
     deliveries: tuple[Delivery, ...]
+    told: dict[Address, Answer]
+    agreed: Agreement | None
 
     @property
     def calendar(self) -> str:
@@ -86,7 +94,29 @@ class Explanation:
         if known is not None:
             held = known.held.value.replace("_", " ")
             found.append(f"as to whether it took place: {held}, says {known.source}, {speaker.at(known.at)}")
-        return found
+        return [*found, *self._picked(speaker)]
+
+    def _picked(self, speaker: Speaker) -> Iterator[str]:
+        """Which other times people picked or asked for, and what becomes of it."""
+        for address, said in self.told.items():
+            if said.picked and self.agreed is None:
+                times = ", ".join(speaker.at(one.start) for one in said.picked)
+                yield f"{address} picked {times} instead, by {said.source}"
+            if said.words:
+                yield f"{address} wrote, by {said.source}: {clean(said.words, LONGEST_WORDS)}"
+        if self.agreed is not None:
+            yield (
+                f"{self.agreed.address} settled it: {speaker.at(self.agreed.slot.start)} instead; "
+                f"{_became(self.agreed)}"
+            )
+        elif any(said.picked for said in self.told.values()):
+            people = required_people(self.meeting, self.seen.owner)
+            missing = [one.address for one in people if not self._has_picked(one.address)]
+            if missing:
+                yield f"it waits for {' and '.join(missing)} to pick, too"
+
+    def _has_picked(self, address: Address) -> bool:
+        return address in self.told and bool(self.told[address].picked)
 
     def speaker(self) -> Speaker:
         """Who puts it into sentences, in the owner's time zone."""
@@ -104,6 +134,9 @@ def explain(store: Store, settings: Settings, meeting: Occurrence, now: datetime
         seen = decider.snapshot(conn, [meeting], now)
         policy = decider.policy(conn, now)
         messages = past_deliveries.about(conn, meeting.identity)
+        told = answers.latest(conn, meeting.identity, meeting.start_utc)
+        agreed = agreements.of(conn, meeting.identity, meeting.start_utc)
+        (meeting,) = answers.told(conn, [meeting])
     return Explanation(
         now=now,
         meeting=meeting,
@@ -112,7 +145,20 @@ def explain(store: Store, settings: Settings, meeting: Occurrence, now: datetime
         traces=trace_of(seen, policy, meeting, now),
         upcoming=evaluate(seen, policy, now).upcoming,
         deliveries=tuple(messages),
+        told=told,
+        agreed=agreed,
     )
+
+
+def _became(agreed: Agreement) -> str:
+    if agreed.state is Stage.FAILED:
+        return f"that failed: {clean(agreed.why, LONGEST_WORDS)}"
+    done = agreed.state is Stage.DONE
+    return {
+        Kind.MOVE: "the meeting was moved" if done else "the meeting is about to move",
+        Kind.CREATE: "another meeting was made" if done else "another meeting is about to be made",
+        Kind.COUNTER: "its organiser was asked for it" if done else "its organiser is about to be asked",
+    }[agreed.kind]
 
 
 def as_dict(found: Explanation) -> dict[str, object]:

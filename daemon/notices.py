@@ -10,6 +10,7 @@ from daemon.mail.foreign_text import clean
 from daemon.outbox_notices import KEEP_TRYING
 from daemon.poll import PollReport
 from daemon.store import calendars, deliveries
+from daemon.store.agreements import Agreement
 from rules.hours import zone
 from rules.model import OccurrenceKey, Owner
 
@@ -86,6 +87,24 @@ def tell_of_refusal(conn: Connection, account: str, why: str, owner: Owner, now:
             "Whether such a meeting took place is unknown to me, and nobody is called missing because of it. "
             "Your marks in the calendar and `rebookd mark` count as before. If it is to stay so, write "
             "`attendance: false` beside the account's sign-in. I say this once."
+        ),
+    )
+
+
+def tell_of_undone(conn: Connection, agreed: Agreement, owner: Owner, now: datetime) -> None:
+    """Queue the news that a time somebody picked did not reach the calendar; once for each."""
+    _tell(
+        conn,
+        owner,
+        now,
+        kind="undone",
+        about=str(agreed.id),
+        subject=f"A new time that {agreed.address} picked is not in your calendar",
+        body=(
+            f"{agreed.address} picked {_clock(agreed.slot.start, owner, now)} for the meeting of "
+            f"{_clock(agreed.start, owner, now)}, and {agreed.key.calendar.account} could not be changed for "
+            f"two days:\n\n    {clean(agreed.key.uid)}\n\n"
+            "I no longer try. The meeting stands as it was; please move it by hand, or tell them otherwise."
         ),
     )
 

@@ -119,10 +119,17 @@ def standing(conn: Connection, after: datetime) -> list[Agreement]:
     return _select(conn, c.new_end > after, (c.state == Stage.TAKEN.value) | asked)
 
 
-def settle(conn: Connection, id_: int, state: Stage, now: datetime, why: str = "") -> bool:
-    """Say what became of one that is taken; False where it no longer is."""
+def overdue(conn: Connection, since: datetime) -> list[Agreement]:
+    """Times that were taken by then (UTC) and are still not in the calendar."""
     c = agreements.c
-    where = (c.owner == owner_of(conn)) & (c.id == id_) & (c.state == Stage.TAKEN.value)
+    return _select(conn, c.state == Stage.TAKEN.value, c.created_at <= since)
+
+
+def settle(conn: Connection, id_: int, state: Stage, now: datetime, why: str = "") -> bool:
+    """Say what became of one that is to be carried out, or failed and is tried anew; False for any other."""
+    c = agreements.c
+    open_ = c.state.in_([Stage.TAKEN.value, Stage.FAILED.value])
+    where = (c.owner == owner_of(conn)) & (c.id == id_) & open_
     values = {"state": state.value, "why": why, "changed_at": now}
     return conn.execute(update(agreements).where(where).values(**values)).rowcount == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 import gi
 
 gi.require_version("ICalGLib", "3.0")
-from gi.repository import ICalGLib
+from gi.repository import ICalGLib  # noqa: E402 - the version is asked for first
 
 
 def errors(component: Any) -> list[str]:

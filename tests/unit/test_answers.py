@@ -10,10 +10,11 @@ import pytest
 from connectors.base import Conflict, Rejected, Retryable
 from connectors.memory import MemoryConnector
 from daemon.answers import Answering, Became, Standing
+from daemon.explanation import explain
 from daemon.store import agenda, agreements, answers, attendance, deliveries, optouts
 from daemon.store.agreements import Kind, Stage
 from daemon.store.deliveries import Delivery
-from rules.delivery import State
+from rules.delivery import Event, State
 from rules.model import Held, Interval, Occurrence, PartStat
 from tests.support.house import event
 from tests.support.offices import World, at
@@ -300,6 +301,63 @@ def test_a_server_that_refuses_is_told_to_the_owner(world: World) -> None:
         found = agreements.of(conn, sent.key.identity, at(40))  # type: ignore[union-attr]
     assert found is not None
     assert found.state is Stage.FAILED
+
+
+def test_a_refused_move_can_be_tried_anew(world: World) -> None:
+    """Once its cause is mended, the owner's word carries it out."""
+    sent = offer(world)
+    answering(world).pick(sent.id, [sent.offered[0]], PAGE)
+    memory, move = world.calendars["acme"], world.calendars["acme"].move
+
+    def refuse(*_: object) -> None:
+        raise Rejected("not yours")
+
+    memory.move = refuse  # type: ignore[method-assign, assignment]
+    world.round()
+    memory.move = move  # type: ignore[method-assign]
+    with world.store.write() as conn:
+        (refused,) = deliveries.list_(conn, State.REFUSED)
+        deliveries.move(conn, refused.id, Event.RETRY, world.clock.now())
+    world.round(0.1)
+    assert stored(world, "kickoff")[0].start_utc == sent.offered[0].start
+
+
+def test_a_time_that_never_reaches_the_calendar_is_told_once(world: World) -> None:
+    """Two days of trouble are enough; the meeting stands as it was, and the slot is free again."""
+    sent = offer(world, hours=100)
+    answering(world).pick(sent.id, [sent.offered[0]], PAGE)
+
+    def fail(*_: object) -> None:
+        raise Retryable("later")
+
+    world.calendars["acme"].move = fail  # type: ignore[method-assign, assignment]
+    told = [to for _ in range(6) for to in world.round(12)]
+    subjects = [mail["Subject"] for _, mail in world.mailer.kept]
+    assert told.count(ME) == len([one for one in subjects if "is not in your calendar" in one]) == 1
+    with world.store.read() as conn:
+        assert agreements.standing(conn, at(0)) == []
+
+
+def test_explain_tells_what_people_answered(world: World) -> None:
+    """Who picked what, in whose words, whom it waits for, and what became of it."""
+    sent = offer(world, **{JO: "ACCEPTED", AL: "DECLINED"})
+
+    def notes() -> str:
+        (meeting,) = stored(world, "kickoff")
+        found = explain(world.store, world.settings, meeting, world.clock.now())
+        return "; ".join(found.notes(found.speaker()))
+
+    answering(world).propose(sent.id, [], PAGE, words="Fridays\nare better")
+    assert "jo@acme.example wrote, by the answer page: Fridays are better" in notes()
+    answering(world).pick(sent.id, [sent.offered[0]], PAGE)
+    assert "jo@acme.example picked" in notes()
+    assert "it waits for al@acme.example to pick, too" in notes()
+    answering(world).pick(left(world, AL, "other").id, [sent.offered[0]], PAGE)
+    with world.store.write() as conn:
+        deliveries.offer_more(conn, left(world, AL, "other").id, sent.offered)
+    answering(world).pick(left(world, AL, "other").id, [sent.offered[0]], PAGE)
+    assert "al@acme.example settled it" in notes()
+    assert "the meeting is about to move" in notes()
 
 
 @pytest.mark.parametrize(("hours", "standing"), [(41.0, Standing.MOVED), (None, Standing.GONE)])
