@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import schedule
 import structlog
@@ -29,6 +29,9 @@ from daemon.store import calendars, deliveries
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
 from daemon.systemd import Notifier
+
+if TYPE_CHECKING:
+    from daemon.web.server import Server
 
 log = structlog.get_logger()
 
@@ -67,6 +70,7 @@ class Daemon:
         self._failure: StoreError | None = None
         self._office = Office(settings, store, clock, nudge=self._nudge.set)
         self._threads: list[threading.Thread] = []
+        self._pages: Server | None = None
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises StoreError when the state can no longer be trusted."""
@@ -112,6 +116,10 @@ class Daemon:
         )
         for thread in self._threads:
             thread.start()
+        if office.settings.config.answers is not None:
+            from daemon.web.serving import serve  # noqa: PLC0415 - memory that only answer pages need
+
+            self._pages = serve(office)
         log.info(
             "running", accounts=sorted(office.settings.accounts), rules=len(office.settings.policy.rules)
         )
@@ -122,10 +130,15 @@ class Daemon:
         self._office.stopping.set()
         self._nudge.set()
         deadline = time.monotonic() + GRACE
+        pages, self._pages = self._pages, None
+        if pages is not None:
+            pages.stop()
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             self._beats.forget(thread.name)
         late = [thread.name for thread in self._threads if thread.is_alive()]
+        if pages is not None and not pages.join(max(0.0, deadline - time.monotonic())):
+            late.append(pages.name)
         if late:
             log.warning("left behind; nothing of it is lost", threads=late)
         else:

@@ -34,6 +34,7 @@ from rules.policy import Do
 from rules.presence import Terms
 
 if TYPE_CHECKING:
+    from daemon.links import Links
     from daemon.mail.scribe import Scribe
 
 Connect = Callable[[Settings, str], CalendarConnector]
@@ -124,6 +125,15 @@ class Office:
         from daemon.mail.scribe import Scribe  # noqa: PLC0415 - templates and zone names: memory few days need
 
         return Scribe(self.store, self.settings, self.clock, Colleagues(self._connect_to_send))
+
+    @cached_property
+    def links(self) -> Links | None:
+        """Who makes the addresses of answer pages, where there are any. Raises ConnectorError."""
+        if self.settings.config.answers is None:
+            return None
+        from daemon.links import links  # noqa: PLC0415 - with the pages
+
+        return links(self.settings)
 
     def start(self) -> None:
         """Take up what an earlier run left: broken-off deliveries, and rules that changed since."""

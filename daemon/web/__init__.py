@@ -1,0 +1,1 @@
+"""The answer pages: what the links in mails open."""
