@@ -12,7 +12,7 @@ from daemon.store import agreements, deliveries
 from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.answers import Answer
 from daemon.store.deliveries import Delivery
-from rules.delivery import AGREE, COUNTER, PROPOSE
+from rules.delivery import AGREE, COUNTER, PROPOSE, STAYS
 from rules.model import Address, Intent, Interval, Occurrence, Owner
 from rules.people import organized_by_me
 from rules.policy import Mode
@@ -89,21 +89,57 @@ def take(
     if agreed is None:
         return None
     does = AGREE if kind is not Kind.COUNTER else PROPOSE if proposes else COUNTER
-    intent = Intent(
+    to = occurrence.organizer if does == COUNTER and occurrence.organizer else owner.addresses[0]
+    why = f"{delivery.to} picked this time"
+    told = _following(delivery, occurrence, does=does, name="agreed", to=to, reason=why, now=now)
+    deliveries.add(conn, [told], now)
+    if does == COUNTER:
+        agreements.settle(conn, agreed.id, Stage.DONE, now)  # the mail is all there is to do
+    return agreed
+
+
+def decline(
+    conn: Connection,
+    delivery: Delivery,
+    occurrence: Occurrence,
+    proposed: Sequence[Interval],
+    *,
+    owner: Owner,
+    now: datetime,
+) -> bool:
+    """Tell an attendee of my meeting that none of the times they proposed can be, where that is so."""
+    mine = organized_by_me(occurrence, owner)
+    if not mine or not proposed or still_free(conn, proposed, occurrence, owner, now):
+        return False
+    name = f"stays {min(one.start for one in proposed).isoformat()}"  # another proposal is answered anew
+    reason = f"{delivery.to} asked for a time that is taken"
+    told = _following(delivery, occurrence, does=STAYS, name=name, to=delivery.to, reason=reason, now=now)
+    deliveries.add(conn, [told], now)
+    return True
+
+
+def _following(
+    delivery: Delivery,
+    occurrence: Occurrence,
+    *,
+    does: str,
+    name: str,
+    to: Address,
+    reason: str,
+    now: datetime,
+) -> Intent:
+    """What follows from an answer to a message."""
+    return Intent(
         rule=delivery.rule,
-        step=f"{delivery.step}:agreed",
+        step=f"{delivery.step}:{name}",
         do=does,
         mode=Mode.AUTO,
         key=occurrence.key,
         start=occurrence.start_utc,
-        to=occurrence.organizer if does == COUNTER and occurrence.organizer else owner.addresses[0],
+        to=to,
         people=delivery.people,
         due=now,
         until=now + CARRY_OUT_WITHIN,
-        reason=f"{delivery.to} picked this time",
+        reason=reason,
         detector=delivery.detector,
     )
-    deliveries.add(conn, [intent], now)
-    if does == COUNTER:
-        agreements.settle(conn, agreed.id, Stage.DONE, now)  # the mail is all there is to do
-    return agreed

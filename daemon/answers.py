@@ -134,10 +134,27 @@ class Answering:
         )
 
     def propose(
-        self, delivery_id: int, times: Sequence[Interval], source: str, words: str = ""
+        self,
+        delivery_id: int,
+        times: Sequence[Interval],
+        source: str,
+        words: str = "",
+        *,
+        counter: bool = False,
     ) -> Outcome | None:
-        """None of the offered times, but these, or what they say in words. None as :meth:`question`."""
-        return self._take(delivery_id, source, PartStat.TENTATIVE, proposed=times[:MOST_TIMES], words=words)
+        """None of the offered times, but these, or what they say in words. None as :meth:`question`.
+
+        A ``counter`` is a proposal of their calendar program, which is told at once when none can be (RFC
+        5546 section 3.2.8); else the next offer has those first that can.
+        """
+        done = self._take(delivery_id, source, PartStat.TENTATIVE, proposed=times[:MOST_TIMES], words=words)
+        asked = done.question if done is not None else None
+        if counter and asked is not None and asked.occurrence is not None and asked.standing is Standing.OPEN:
+            now, delivery, about = self.clock.now(), asked.delivery, asked.occurrence
+            with self.store.write() as conn:
+                agreeing.decline(conn, delivery, about, times, owner=self.settings.owner, now=now)
+            self.nudge()
+        return done
 
     def held(self, delivery_id: int, held: Held, source: str) -> Outcome | None:
         """The owner says whether it took place. None as :meth:`question`."""

@@ -31,7 +31,10 @@ COUNTER = "counter"
 INVITE = "invite"
 """The ``do`` of a mail that tells an attendee of it."""
 
-ANSWERED = (AGREE, PROPOSE, COUNTER, INVITE)
+STAYS = "stays"
+"""The ``do`` of a mail that tells an attendee that the time they proposed cannot be."""
+
+ANSWERED = (AGREE, PROPOSE, COUNTER, INVITE, STAYS)
 """The ``do`` of what follows from somebody's answer: no rule asks for it, and no limit holds it back."""
 
 

@@ -22,7 +22,7 @@ from daemon.mail.mime import Content, UnsafeMail, header_text, mailbox, parse_ma
 from daemon.mail.spoken_time import language, zone
 from daemon.mail.template_files import Found, check_template, find_template, shipped
 from daemon.mail.template_language import TemplateError
-from rules.delivery import COUNTER, INVITE
+from rules.delivery import COUNTER, INVITE, STAYS
 from rules.detectors.missed import BY_ME, PRESUMED
 from rules.model import Interval, Owner
 
@@ -51,6 +51,7 @@ _BY_ACTION = {
     "notify": "notify",
     INVITE: "new-time",
     COUNTER: "please-move-it",
+    STAYS: "not-at-that-time",
 }
 
 

@@ -10,7 +10,7 @@ from connectors import ical_make
 from connectors.base import ConnectorError
 from connectors.ical_write import itip_counter, itip_request
 from daemon.store import calendars
-from rules.delivery import COUNTER, INVITE
+from rules.delivery import COUNTER, INVITE, STAYS
 from rules.model import Address, Intent, Interval, Occurrence, Owner
 from rules.people import organized_by_me
 from rules.policy import Cancelled, Do, Ending, Missed, Silent
@@ -31,11 +31,13 @@ def calendar_part(
 
     ``confirm`` sends my invitation again, unless the server schedules by itself and has delivered it
     (RFC 6638); ``invite`` the one to the new time. ``reschedule`` of somebody else's meeting proposes the
-    first offered time to its organiser, ``counter`` the one that was picked; the meeting stays as it is. What
-    asks for another meeting quotes none.
+    first offered time to its organiser, ``counter`` the one that was picked; the meeting stays as it is.
+    ``stays`` declines what an attendee proposed. What asks for another meeting quotes none.
     """
     if now >= occurrence.start_utc or intent.detector in _ANOTHER_MEETING:
         return None
+    if intent.do == STAYS:
+        return "DECLINECOUNTER", ical_make.declined_counter(occurrence, intent.to, now=now)
     ref, recurrence_id = occurrence.key.calendar, occurrence.key.recurrence_id
     resource = calendars.resource(conn, ref, occurrence.href)
     if resource is None:

@@ -20,6 +20,7 @@ BUILT_IN = (
     "it-was-cancelled",
     "missed-each-other",
     "new-time",
+    "not-at-that-time",
     "not-available",
     "our-last-meeting",
     "please-move-it",

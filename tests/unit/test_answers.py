@@ -122,6 +122,22 @@ def test_another_time_in_ones_own_words_comes_first_where_it_is_free(world: Worl
     assert (kept.words, kept.proposed) == ("after lunch, please", (wish,))
 
 
+def test_a_counter_for_a_time_that_is_taken_is_declined(world: World) -> None:
+    """Their calendar program hears of it, once for each proposal; one that can be is offered instead."""
+    sent = offer(world, hours=40)
+    world.put("own", "dentist", event("dentist", at(60), {BO: "ACCEPTED"}))
+    world.round()
+    taken, free = Interval(at(60), at(60.5)), Interval(at(72), at(72.5))
+    answering(world).propose(sent.id, [taken], "a COUNTER", counter=True)
+    answering(world).propose(sent.id, [taken], "a COUNTER", counter=True)
+    assert world.round().count(JO) == 1
+    _, mail = world.mailer.kept[-1]
+    [part] = [part for part in mail.walk() if part.get_content_type() == "text/calendar"]
+    assert (part.get_param("method"), "UID:kickoff" in part.get_content()) == ("DECLINECOUNTER", True)
+    answering(world).propose(sent.id, [free], "a COUNTER", counter=True)
+    assert world.round() == []
+
+
 def test_a_picked_time_moves_the_meeting_once(world: World) -> None:
     """Same UID, SEQUENCE+1, only the times; one invitation to each attendee, since nobody else tells them."""
     sent = offer(world)
