@@ -53,8 +53,9 @@ def _is_host(host: str) -> bool:
         return bool(_NAME.fullmatch(host))
 
 
-def _listen(value: object) -> str:
-    like = f"write it like {LISTEN}, '[::1]:8470' or unix:/run/rebookd/answers.sock"
+def place_to_listen(value: object, port: str = "8470", name: str = "answers") -> str:
+    """A place to listen at, like ``127.0.0.1:PORT``, ``[::1]:PORT`` or ``unix:/run/rebookd/NAME.sock``."""
+    like = f"write it like 127.0.0.1:{port}, '[::1]:{port}' or unix:/run/rebookd/{name}.sock"
     if not isinstance(value, str) or not value.isprintable() or " " in value:
         raise fault(f"a place to listen at is expected here, not {shown(value)}", like)
     if value.startswith("unix:"):
@@ -62,8 +63,8 @@ def _listen(value: object) -> str:
         if not path.startswith("/") or path.endswith("/") or len(path.encode()) > _LONGEST_SOCKET:
             raise fault(f"a socket is a whole path of at most {_LONGEST_SOCKET} characters", like)
         return value
-    host, _, port = value.rpartition(":")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 1 << 16:
+    host, _, number = value.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", number) or not 0 < int(number) < 1 << 16:
         raise fault("the port is missing here, or is none", like)
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
@@ -75,6 +76,11 @@ def _listen(value: object) -> str:
     return value
 
 
+def is_open(listen: str) -> bool:
+    """Whether other machines can reach a place to listen at."""
+    return not listen.startswith("unix:") and not is_loopback(listen.rpartition(":")[0].strip("[]"))
+
+
 class Answers(Strict):
     """Pages on which people answer with a click; without it, mails ask for a reply."""
 
@@ -82,9 +88,9 @@ class Answers(Strict):
         str, BeforeValidator(_public_url), WithJsonSchema({"type": "string", "minLength": 1})
     ] = Field(examples=[PUBLIC_URL])
     """Where browsers reach the pages: a host name of their own, at a web server that has its certificate."""
-    listen: Annotated[str, BeforeValidator(_listen), WithJsonSchema({"type": "string", "minLength": 1})] = (
-        Field(LISTEN, examples=[LISTEN, "[::1]:8470", "unix:/run/rebookd/answers.sock"])
-    )
+    listen: Annotated[
+        str, BeforeValidator(place_to_listen), WithJsonSchema({"type": "string", "minLength": 1})
+    ] = Field(LISTEN, examples=[LISTEN, "[::1]:8470", "unix:/run/rebookd/answers.sock"])
     """Where rebookd waits for that web server."""
     key: Secret | None = Field(None, examples=[{"credential": "rebookd-links"}])
     """Where the key lies that links are signed with; without it, the credential rebookd-links, or a file
@@ -98,6 +104,4 @@ class Answers(Strict):
     @property
     def is_open(self) -> bool:
         """Whether other machines can reach the place where rebookd waits."""
-        return not self.listen.startswith("unix:") and not is_loopback(
-            self.listen.rpartition(":")[0].strip("[]")
-        )
+        return is_open(self.listen)

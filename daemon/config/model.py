@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from daemon.config.answers import Answers
+from daemon.config.dashboard import Dashboard
 from daemon.config.google import Google
 from daemon.config.holiday_calendar import HolidayCode
 from daemon.config.outlook import Outlook
@@ -254,6 +255,8 @@ class Config(Strict):
     """How mail leaves."""
     answers: Answers | None = None
     """Pages on which people answer with a click; without it, mails ask for a reply."""
+    dashboard: Dashboard | None = Field(None, examples=[{"listen": "127.0.0.1:8471"}])
+    """A page on which I see how things stand and decide on what waits; without it there is none."""
     webhooks: dict[Name, WebhookConfig] = Field({}, json_schema_extra={"additionalProperties": False})
     """Addresses of mine that rules may tell things, each under a name of my own."""
     rules: Annotated[tuple[Words, ...], OneOrMany(), *NonEmpty] = ("rules.yaml",)
@@ -272,4 +275,7 @@ class Config(Strict):
         if name and name not in mailboxes:
             wrong = f"{name} is no Google or Outlook account, so it has no mailbox here"
             raise fault(wrong, "use smtp:, or name a Google or Outlook account", "mail", "account")
+        if self.answers and self.dashboard and self.answers.listen == self.dashboard.listen:
+            wrong = "the answer pages listen here already, and the dashboard is not for everybody"
+            raise fault(wrong, "name another port", "dashboard", "listen")
         return self

@@ -57,6 +57,11 @@ class Settings:
                 f"the answer pages listen at {self.config.answers.listen}, which other machines can reach; "
                 "let nobody but your web server through to it"
             )
+        if self.config.dashboard and self.config.dashboard.is_open:
+            found.append(
+                f"the dashboard listens at {self.config.dashboard.listen}, which other machines can reach; "
+                "its password is not encrypted on the way unless a web server with https:// stands before it"
+            )
         return list(dict.fromkeys(found))
 
     def _secrets(self) -> Iterator[Secret | None]:
@@ -74,6 +79,7 @@ class Settings:
         yield from (webhook.secret for webhook in self.config.webhooks.values())
         yield self.config.key
         yield self.config.answers.key if self.config.answers else None
+        yield self.config.dashboard.password if self.config.dashboard else None
 
 
 def find_config(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
