@@ -1,4 +1,4 @@
-"""The answer pages on the wire: a server in a thread of its own, which the daemon starts and stops."""
+"""Pages on the wire: a server in a thread of its own, which the daemon starts and stops."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ LONGEST_HEAD = 16 * 1024
 KEEP_ALIVE = 5
 LIFE = 60.0
 """Seconds after which a connection that says nothing more is closed, however slowly it speaks."""
+
+FOR_ALL = 0o666
+"""As open as a port of the loopback: the web server before the answer pages has a user of its own."""
 
 AGAIN = 15.0
 """Seconds until a place that could not be had is tried again."""
@@ -55,15 +58,27 @@ class Server:
     """Serves one application at one place until it is stopped.
 
     A place that cannot be had is told once in the log and tried again: the daemon works on without it.
+    ``what`` is served, configured under ``block``; a Unix socket gets ``mode``.
     """
 
-    def __init__(self, app: ASGIApp, listen: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listen: str,
+        *,
+        what: str = "answer pages",
+        block: str = "answers",
+        mode: int = FOR_ALL,
+    ) -> None:
         self._app = app
         self._listen = listen
+        self._what = what
+        self._block = block
+        self._mode = mode
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._server: uvicorn.Server | None = None
-        self._thread = threading.Thread(target=self._run, name="answer pages", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=what, daemon=True)
 
     @property
     def name(self) -> str:
@@ -90,16 +105,16 @@ class Server:
         said = ""
         while not self._stopping.is_set():
             try:
-                with listening(self._listen) as listener:
-                    log.info("answer pages are served", at=self._listen)
+                with listening(self._listen, self._block, self._mode) as listener:
+                    log.info(f"{self._what} are served", at=self._listen)
                     self._serve(listener)
                 said = ""
             except CannotListen as error:
                 if str(error) != said:
-                    log.error("no answer pages for now", problem=str(error), again_every=f"{AGAIN:g}s")  # noqa: TRY400
+                    log.error(f"no {self._what} for now", problem=str(error), again_every=f"{AGAIN:g}s")  # noqa: TRY400
                 said = str(error)
             except Exception:
-                log.exception("the answer pages' server failed, starting it anew")
+                log.exception("a server failed, starting it anew", what=self._what)
             self._stopping.wait(AGAIN)
 
     def _serve(self, listener: socket.socket) -> None:
@@ -128,11 +143,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def listening(place: str) -> Iterator[socket.socket]:
-    """A socket that listens at ``ADDRESS:PORT`` or ``unix:PATH``. Raises :class:`CannotListen`."""
+def listening(place: str, block: str = "answers", mode: int = FOR_ALL) -> Iterator[socket.socket]:
+    """A socket that listens at ``ADDRESS:PORT`` or ``unix:PATH``. Raises :class:`CannotListen`.
+
+    ``block`` of the configuration names the place; a Unix socket gets ``mode``.
+    """
     if place.startswith("unix:"):
         path = Path(place.removeprefix("unix:"))
-        made = _unix(path)
+        made = _unix(path, block, mode)
         inode = path.stat().st_ino
         try:
             yield made
@@ -148,12 +166,12 @@ def listening(place: str) -> Iterator[socket.socket]:
     try:
         made = socket.create_server((host, int(port)), family=family, backlog=128)
     except OSError as error:
-        raise CannotListen(_why(place, error)) from error
+        raise CannotListen(_why(place, error, block)) from error
     with made:
         yield made
 
 
-def _unix(path: Path) -> socket.socket:
+def _unix(path: Path, block: str, mode: int) -> socket.socket:
     """A socket file, in the place of one that nobody listens at any more."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     if path.exists() and not path.is_socket():
@@ -163,11 +181,11 @@ def _unix(path: Path) -> socket.socket:
         if path.exists() and not _is_answered(path):
             path.unlink()
         made.bind(str(path))
-        path.chmod(0o666)  # as open as a port of the loopback: the web server has a user of its own
+        path.chmod(mode)
         made.listen(128)
     except OSError as error:
         made.close()
-        raise CannotListen(_why(f"unix:{path}", error)) from error
+        raise CannotListen(_why(f"unix:{path}", error, block)) from error
     return made
 
 
@@ -177,13 +195,13 @@ def _is_answered(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def _why(place: str, error: OSError) -> str:
+def _why(place: str, error: OSError, block: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"another program listens at {place}; stop it, or name another place under answers: listen:"
+        return f"another program listens at {place}; stop it, or name another place under {block}: listen:"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{place} is no address of this machine; correct answers: listen:"
+        return f"{place} is no address of this machine; correct {block}: listen:"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"rebookd may not listen at {place}; name another place under answers: listen:"
+        return f"rebookd may not listen at {place}; name another place under {block}: listen:"
     if error.errno == errno.ENOENT:
-        return f"the folder of {place} is not there; make it, or name another place under answers: listen:"
+        return f"the folder of {place} is not there; make it, or name another place under {block}: listen:"
     return f"{place} cannot be listened at: {error.strerror}"
