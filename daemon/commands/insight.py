@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from daemon import wiring
+from daemon import health
 from daemon.carriers import Parcel
 from daemon.commands.bars import Bars
 from daemon.commands.context import (
@@ -27,10 +27,11 @@ from daemon.config.settings import Settings
 from daemon.decide import Decider
 from daemon.exits import WOULD_SEND, of_troubles
 from daemon.foresight import Foresight, Written, foresee, write_all
+from daemon.health import AccountHealth
 from daemon.mail.message import Mail
 from daemon.mail.readable import readable
 from daemon.office import Office
-from daemon.store import agenda, calendars, deliveries
+from daemon.store import agenda
 from daemon.store.engine import Store
 from rules.model import Intent, Upcoming
 from rules.plan import evaluate
@@ -181,7 +182,9 @@ def status(ctx: click.Context, as_json: bool) -> None:
     _, settings = settings_of(ctx)
     if not settings.state.exists():
         found: dict[str, object] = {
-            "accounts": [_account(settings, name, None, []) for name in settings.accounts],
+            "accounts": [
+                _account(health.account(settings, name, None, [], clock.now())) for name in settings.accounts
+            ],
             "outbox": {},
             "next": [],
         }
@@ -198,9 +201,7 @@ def _status(store: Store, settings: Settings) -> dict[str, object]:
     now = clock.now()
     decider = Decider(store, settings)
     with store.read() as conn:
-        rows = calendars.accounts(conn)
-        every = calendars.calendars(conn)
-        counts = deliveries.counts(conn)
+        standing = health.look(conn, settings, now)
         seen = decider.snapshot(conn, agenda.soonest(conn, NEXT), now)
         policy = decider.policy(conn, now)
     soonest: dict[tuple[str, str, str], Upcoming] = {}  # of a series only what comes first
@@ -208,11 +209,8 @@ def _status(store: Store, settings: Settings) -> dict[str, object]:
         soonest.setdefault((one.rule, one.step, one.key.uid), one)
     titles = {one.key: one.title or one.key.uid for one in seen.subjects}
     return {
-        "accounts": [
-            _account(settings, name, rows.get(name), [row for row in every if row.ref.account == name])
-            for name in settings.accounts
-        ],
-        "outbox": {state.value: count for state, count in counts.items()},
+        "accounts": [_account(one) for one in standing.accounts],
+        "outbox": {state.value: count for state, count in standing.outbox.items()},
         "next": [
             {
                 "at": one.at,
@@ -224,35 +222,23 @@ def _status(store: Store, settings: Settings) -> dict[str, object]:
     }
 
 
-def _account(
-    settings: Settings, name: str, row: calendars.AccountRow | None, every: list[calendars.CalendarRow]
-) -> dict[str, object]:
-    now = clock.now()
-    patience = settings.accounts[name].seen(name).stale_after
-    if row is None or row.seen_at is None:
-        state = "failing" if row and row.error else "never read"
-    elif row.error_kind == "sign-in needed":
-        state = row.error_kind
-    elif now - row.seen_at >= patience:
-        state = "blind"
-    else:
-        state = "failing" if row.error else "ok"
+def _account(one: AccountHealth) -> dict[str, object]:
     return {
-        "name": name,
-        "kind": wiring.kind(settings.accounts[name]),
-        "state": state,
-        "last_ok": row.seen_at if row else None,
+        "name": one.name,
+        "kind": one.kind,
+        "state": one.state,
+        "last_ok": one.seen_at,
         "calendars": [
             {
-                "name": one.name,
-                "id": one.ref.id,
-                "events": one.events,
-                "last_ok": one.seen_at,
-                "fresh": now - one.seen_at < patience,
+                "name": each.name,
+                "id": each.id,
+                "events": each.events,
+                "last_ok": each.seen_at,
+                "fresh": each.fresh,
             }
-            for one in every
+            for each in one.calendars
         ],
-        "error": row.error if row else "",
+        "error": one.error,
     }
 
 

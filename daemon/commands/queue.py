@@ -5,27 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import partial
 
 import click
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
-from connectors.base import Rejected
-from daemon import verdicts, wiring
-from daemon.carriers import MarkCarrier, WebhookCarrier, words_of
+from daemon import message_words, verdicts
 from daemon.commands.context import clock, console, local, opened, print_json, settings_of
 from daemon.config.problems import printable
 from daemon.config.settings import Settings
 from daemon.exits import Failure
-from daemon.mail.readable import readable
-from daemon.mail.scribe import Scribe
 from daemon.store import deliveries, drafts
-from daemon.store.deliveries import ACTIONS, Delivery
-from daemon.store.engine import Store
-from rules.delivery import OPEN, ForbiddenMove, State
-from rules.policy import Do, Mode
+from daemon.store.deliveries import Delivery
+from rules.delivery import ForbiddenMove, State
+from rules.policy import Mode
 
 
 @click.group()
@@ -86,8 +80,8 @@ def as_dict(row: Delivery) -> dict[str, object]:
 
 def _went_with(row: Delivery) -> str:
     """For what shared a message that may have left: the number under which that is kept."""
-    carried = row.carried_by is not None and row.state in {State.SENT, State.UNKNOWN, State.COMMITTING}
-    return f"went with message {row.carried_by}" if carried else ""
+    other = message_words.carried(row)
+    return f"went with message {other}" if other is not None else ""
 
 
 @outbox.command()
@@ -102,11 +96,8 @@ def show(ctx: click.Context, id_: int, raw: bool) -> None:
             row = deliveries.get(conn, id_)
         if row is None:
             raise Failure(f"there is no message {id_}; see: rebookd outbox list")
-        kept = row
-        if _went_with(row):
-            with store.read() as conn:
-                kept = deliveries.get(conn, row.carried_by or 0) or row
-        words = _words(store, settings, kept)
+        kept = message_words.kept(store, row)
+        words = message_words.words(store, settings, clock, kept)
     if raw:
         sys.stdout.buffer.write(kept.raw or b"")
         return
@@ -118,35 +109,6 @@ def show(ctx: click.Context, id_: int, raw: bool) -> None:
     if kept is not row:
         click.echo(f"It {_went_with(row)}:\n")
     click.echo(words)
-
-
-def _words(store: Store, settings: Settings, row: Delivery) -> str:
-    """What it says, or said; what it does, or did."""
-    if row.do in ACTIONS:
-        return _deed(store, settings, row)
-    if row.raw:
-        return readable(row.raw)
-    if row.state not in OPEN:
-        return "It was never written."
-    try:
-        mail = Scribe(store, settings, clock).compose(row)
-    except Rejected as error:
-        return f"It cannot be written now: {error}"
-    return f"It is written when it leaves. Now it would say:\n\n{readable(mail.raw)}"
-
-
-def _deed(store: Store, settings: Settings, row: Delivery) -> str:
-    """What a label or a webhook does, or did, and the JSON of a webhook."""
-    if row.state not in OPEN:
-        return words_of(row.subject or "It was never done.", row.raw)
-    carriers: dict[Do, MarkCarrier | WebhookCarrier] = {
-        Do.MARK: MarkCarrier(store, settings, partial(wiring.connector, settings)),
-        Do.WEBHOOK: WebhookCarrier(store, settings, clock, partial(wiring.webhook, settings)),
-    }
-    try:
-        return f"Not done yet. It would be now: {carriers[Do(row.do)].prepare([row]).words}"
-    except Rejected as error:
-        return f"It cannot be done now: {error}"
 
 
 def _say(

@@ -106,12 +106,13 @@ class Server:
         while not self._stopping.is_set():
             try:
                 with listening(self._listen, self._block, self._mode) as listener:
-                    log.info(f"{self._what} are served", at=self._listen)
+                    log.info(f"{self._what} are served", at=self._listen)  # noqa: G004 - one of two words
                     self._serve(listener)
                 said = ""
             except CannotListen as error:
                 if str(error) != said:
-                    log.error(f"no {self._what} for now", problem=str(error), again_every=f"{AGAIN:g}s")  # noqa: TRY400
+                    why = f"{error}; it is tried again every {AGAIN:g} seconds"
+                    log.error(f"no {self._what} for now", problem=why)  # noqa: G004, TRY400
                 said = str(error)
             except Exception:
                 log.exception("a server failed, starting it anew", what=self._what)
