@@ -72,10 +72,6 @@ class Links:
         """Where a message's recipient answers it; the same each time."""
         return self.place(purpose, delivery.id, digest_of(delivery))
 
-    def example(self, purpose: Purpose) -> str:
-        """What an address looks like, for a message that is only being shown; it opens nothing."""
-        return f"{self._root}{path_of(purpose, 'shown-only')}"
-
     def place(self, purpose: Purpose, delivery_id: int, digest: str) -> str:
         """The same of a message that is known by its number and digest."""
         return f"{self._root}{path_of(purpose, self.token(purpose, delivery_id, digest))}"
@@ -100,6 +96,11 @@ class Links:
     def signer(self, use: bytes) -> Signer:
         """Signs for one use, with a key derived for it alone; what it signed is nothing for another."""
         return Signer(self._keys, salt=_SALT + use, key_derivation="hmac", algorithm=_HalfHmac(sha256))
+
+
+def example(public_url: str, purpose: Purpose) -> str:
+    """What an address looks like, for a message that is only being shown; it opens nothing."""
+    return f"{public_url}{path_of(purpose, 'only-in-the-mail')}"
 
 
 def path_of(purpose: Purpose, token: str) -> str:

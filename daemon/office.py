@@ -124,7 +124,8 @@ class Office:
         from daemon.mail.colleagues import Colleagues  # noqa: PLC0415 - with the scribe
         from daemon.mail.scribe import Scribe  # noqa: PLC0415 - templates and zone names: memory few days need
 
-        return Scribe(self.store, self.settings, self.clock, Colleagues(self._connect_to_send))
+        colleagues = Colleagues(self._connect_to_send)
+        return Scribe(self.store, self.settings, self.clock, colleagues, lambda: self.links)
 
     @cached_property
     def links(self) -> Links | None:

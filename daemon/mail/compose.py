@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -19,12 +19,13 @@ from daemon.mail.headers import Envelope
 from daemon.mail.letter import Letter, values_of
 from daemon.mail.message import Mail
 from daemon.mail.mime import Content, UnsafeMail, header_text, mailbox, parse_mailbox, write
-from daemon.mail.spoken_time import language, zone
+from daemon.mail.spoken_time import Language, language, zone
 from daemon.mail.template_files import Found, check_template, find_template, shipped
 from daemon.mail.template_language import TemplateError
 from rules.delivery import COUNTER, INVITE, STAYS
 from rules.detectors.missed import BY_ME, PRESUMED
 from rules.model import Interval, Owner
+from rules.policy import Do
 
 __all__ = ["Letter", "TemplateError", "UnsafeMail", "check_template", "compose", "compose_notice"]
 
@@ -73,6 +74,21 @@ class _Block:
     html: Markup
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """The drawn parts for each meeting; ``headed`` are the links below the names of their meetings."""
+
+    when: Sequence[_Block]
+    proposals: Sequence[_Block]
+    links: Sequence[_Block]
+    headed: Sequence[_Block]
+
+    @property
+    def all(self) -> Sequence[_Block]:
+        """Every one."""
+        return (*self.when, *self.proposals, *self.links, *self.headed)
+
+
 def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
     """The mail for one letter and its companions, always the same bytes for the same letter.
 
@@ -84,16 +100,16 @@ def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
     if any(_kind(one) != _kind(letter) for one in letter.companions):
         raise UnsafeMail("messages of different kinds or to different people would share a mail")
     values, tag = values_of(letter), language(letter.language).code
-    when, proposals = _when(values), _proposals(letter, values)
+    blocks = _Blocks(_when(values), _proposals(letter, values), *_links(letter, values))
     own = templates_dir if letter.template else None
     found = find_template(_name_of(letter), letter.do, tag, own)
-    words = _fill_in(found, values, when, proposals)
+    words = _fill_in(found, values, blocks)
     footer = shipped(f"{tag}/footer-{'owner' if letter.for_owner else 'others'}.txt").render(values)
     text = words.text
-    for block in (*when, *proposals):
+    for block in blocks.all:
         text = text.replace(block.mark, block.text)
-    blocks = {block.mark: block.html for block in (*when, *proposals)}
-    body = mail_html.paragraphs(words.text, blocks) if words.html is None else words.html
+    drawn = {block.mark: block.html for block in blocks.all}
+    body = mail_html.paragraphs(words.text, drawn) if words.html is None else words.html
     envelope = Envelope(
         sender=parse_mailbox(letter.sender),
         to=mailbox(letter.to, letter.to_name),
@@ -103,10 +119,11 @@ def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
         language=tag,
         earlier=letter.earlier,
         can_stop=not letter.for_owner,
+        stop=letter.stop,
     )
     content = Content(
         text=_page_of_text(text, footer),
-        html=mail_html.page(body, footer, tag),
+        html=mail_html.page(body, footer, tag, letter.stop),
         calendar=letter.enclosed,
     )
     return _mail(envelope, content, tuple(one.slots for one in letter.topics))
@@ -141,10 +158,8 @@ def _name_of(letter: Letter) -> str:
     return name
 
 
-def _fill_in(
-    found: Found, values: Mapping[str, Any], when: Sequence[_Block], proposals: Sequence[_Block]
-) -> _Words:
-    marked = _placed(values, [one.mark for one in when], [one.mark for one in proposals], "\n\n")
+def _fill_in(found: Found, values: Mapping[str, Any], blocks: _Blocks) -> _Words:
+    marked = _placed(values, blocks, lambda one: one.mark, "\n\n")
     path = found.text.path
     first, _, text = found.text.render(marked).partition("\n")
     word, _, rest = first.partition(":")
@@ -159,22 +174,26 @@ def _fill_in(
         raise TemplateError(path, 1, "the mail would be empty; write its text below the subject")
     html = None
     if found.html is not None:
-        drawn = _placed(values, [one.html for one in when], [one.html for one in proposals], Markup(""))
+        drawn = _placed(values, blocks, lambda one: one.html, Markup(""))
         html = Markup(found.html.render(drawn))  # noqa: S704 - rendered with escaping on
     return _Words(subject=subject, text=re.sub(r"\n{3,}", "\n\n", lines), html=html)
 
 
 def _placed(
-    values: Mapping[str, Any], when: Sequence[str], proposals: Sequence[str], between: str
+    values: Mapping[str, Any], blocks: _Blocks, face: Callable[[_Block], str], between: str
 ) -> dict[str, Any]:
-    """The values with their blocks, all in one and apart for each meeting."""
+    """The values with one face of their blocks, all in one and apart for each meeting."""
+    when, proposals = [face(one) for one in blocks.when], [face(one) for one in blocks.proposals]
+    links = [face(one) if one.text else "" for one in blocks.links]
+    headed = [face(one) for one in blocks.headed if one.text]
     return {
         **values,
         "when": between.join(when),
         "proposals": between.join(proposals) if values["slots"] else "",
+        "link": between.join(headed),
         "meetings": [
-            {**meeting, "when": one, "proposals": other}
-            for meeting, one, other in zip(values["meetings"], when, proposals, strict=True)
+            {**meeting, "when": one, "proposals": other, "link": link}
+            for meeting, one, other, link in zip(values["meetings"], when, proposals, links, strict=True)
         ],
     }
 
@@ -212,6 +231,35 @@ def _proposals(letter: Letter, values: Mapping[str, Any]) -> list[_Block]:
             )
         )
     return blocks
+
+
+def _links(letter: Letter, values: Mapping[str, Any]) -> tuple[list[_Block], list[_Block]]:
+    """Where each meeting is answered: alone, and below its name where there are several."""
+    words = language(letter.language)
+    alone: list[_Block] = []
+    headed: list[_Block] = []
+    for place, (topic, meeting) in enumerate(zip(letter.topics, values["meetings"], strict=True)):
+        name = f"{meeting['title'] or words.our_meeting}, {meeting['short']}" if letter.companions else ""
+        for blocks, mark, heading in ((alone, "link", ""), (headed, "headed", name)):
+            drawn = {"address": topic.link, "label": _label(topic, words), "heading": heading}
+            lines = [f"{heading}:"] if heading else []
+            blocks.append(
+                _Block(
+                    mark=_BLOCK.format(mark, place),
+                    text="\n".join([*lines, f"  {topic.link}"]) if topic.link else "",
+                    html=mail_html.block("link", drawn) if topic.link else Markup(""),
+                )
+            )
+    return alone, headed
+
+
+def _label(topic: Letter, words: Language) -> str:
+    """What the link to a page says."""
+    if topic.do == Do.CHECK_IN:
+        return words.say_what
+    if topic.do == Do.CONFIRM:
+        return words.answer
+    return words.choose if topic.slots else words.say_when
 
 
 def _proposals_text(drawn: Mapping[str, Any]) -> str:

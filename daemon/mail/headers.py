@@ -1,4 +1,4 @@
-"""The headers of our mails (RFC 5322, RFC 3834, RFC 2369) and how they hang together as a conversation."""
+"""The headers of our mails (RFC 5322, RFC 3834, RFC 2369, RFC 8058) and how they form a conversation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Envelope:
     """From whom, to whom, when, and as part of which conversation.
 
     ``sent`` is in the sender's zone. ``key`` names this mail among all; ``earlier`` are the message
-    ids it follows, oldest first. ``can_stop`` offers to write no more.
+    ids it follows, oldest first. ``can_stop`` offers to write no more, ``stop`` where a click does it.
     """
 
     sender: Mailbox
@@ -32,6 +32,7 @@ class Envelope:
     language: str
     earlier: Sequence[str] = ()
     can_stop: bool = False
+    stop: str = ""
 
     @property
     def digest(self) -> str:
@@ -69,4 +70,10 @@ class Envelope:
     def _stop(self) -> list[tuple[str, str]]:
         if not self.can_stop:
             return []
-        return [("List-Unsubscribe", f"<mailto:{quote(self.sender.address, safe='@')}?subject=stop>")]
+        by_mail = f"<mailto:{quote(self.sender.address, safe='@')}?subject=stop>"
+        if not self.stop:
+            return [("List-Unsubscribe", by_mail)]
+        both = ("List-Unsubscribe", f"<{self.stop}>,\r\n {by_mail}")
+        if not self.stop.startswith("https://"):  # RFC 8058 section 3.1
+            return [both]
+        return [both, ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")]

@@ -13,8 +13,8 @@ from daemon.mail.letter import OWNER_NAMES
 from daemon.mail.template_files import TEMPLATES
 from daemon.mail.template_language import Compiled, Shape, list_of, read_template
 
-_BLOCK: Shape = {**OWNER_NAMES, "heading": None, "tell_me": None}
-_LAYOUT: Shape = {"language": None, "body": None, "footer": list_of({"text": None})}
+_BLOCK: Shape = {**OWNER_NAMES, **dict.fromkeys(("heading", "tell_me", "address", "label"))}
+_LAYOUT: Shape = {"language": None, "body": None, "footer": list_of({"text": None, "address": None})}
 _PARAGRAPH = Markup('<p style="margin:0 0 16px">{}</p>\n')
 _CODE = Markup(
     '<pre class="box" style="margin:0 0 16px;padding:10px 12px;border-radius:6px;background:#f1f3f6;'
@@ -29,13 +29,14 @@ _ITEM = Markup('<li style="margin:0 0 6px">{}</li>\n')
 
 
 def block(name: str, values: Mapping[str, Any]) -> Markup:
-    """One of the drawn parts, ``when`` or ``proposals``."""
+    """One of the drawn parts, ``when``, ``proposals`` or ``link``."""
     return Markup(_drawn(name).render(values))  # noqa: S704 - rendered with escaping on
 
 
-def page(body: Markup, footer: str, language: str) -> str:
-    """The whole document around a body; the footer is plain text in paragraphs."""
-    small = [{"text": " ".join(part.split())} for part in _parts(footer)]
+def page(body: Markup, footer: str, language: str, stop: str = "") -> str:
+    """The whole document around a body; the footer is plain text in paragraphs, one perhaps ``stop``."""
+    texts = [" ".join(part.split()) for part in _parts(footer)]
+    small = [{"text": text, "address": stop if text == stop else ""} for text in texts]
     return _layout().render({"language": language, "body": body, "footer": small})
 
 

@@ -29,9 +29,10 @@ class Letter:
     ``sender`` is ``Name <address>``. ``zone`` is the recipient's IANA zone. ``slots`` are UTC.
     ``earlier`` are message ids already sent to this person about this meeting, oldest first.
     ``calendar_part`` is (method, iCalendar text). ``wish`` is the time that the recipient asked for, where it
-    is among those offered. ``reason``, ``rule`` and ``step`` are shown to the
-    owner alone. ``companions`` are letters to the same person, about other meetings, that go along in
-    this one's mail; this one's address, language, zone and conversation are theirs, too.
+    is among those offered. ``link`` is the address where it is answered, ``stop`` the one where such mails
+    are stopped, or empty. ``reason``, ``rule`` and ``step`` are shown to the owner alone. ``companions`` are
+    letters to the same person, about other meetings, that go along in this one's mail; this one's address,
+    language, zone and conversation are theirs, too.
     """
 
     do: str
@@ -57,6 +58,8 @@ class Letter:
     step: str = ""
     companions: tuple[Letter, ...] = ()
     wish: Interval | None = None
+    link: str = ""
+    stop: str = ""
 
     @property
     def topics(self) -> tuple[Letter, ...]:
@@ -91,7 +94,7 @@ class Letter:
 
 _TIME: Shape = dict.fromkeys(("text", "day", "hours", "zone", "short", "elsewhere"))
 
-_TOPIC: Shape = {"title": None, **_TIME, **dict.fromkeys(("when", "proposals"))}
+_TOPIC: Shape = {"title": None, **_TIME, **dict.fromkeys(("when", "proposals", "link"))}
 _COMMANDS: Shape = dict.fromkeys(("held", "missed", "missed_by_me", "explain"))
 
 CLIENT_NAMES: Shape = {
@@ -108,6 +111,8 @@ CLIENT_NAMES: Shape = {
     "invitation": None,
     "when": None,
     "proposals": None,
+    "link": None,
+    "stop": None,
 }
 """What a template for other people may use."""
 
@@ -134,7 +139,7 @@ def names_for(do: str) -> Shape:
 def values_of(letter: Letter) -> dict[str, Any]:
     """The values of those names, all text, numbers, yes or no, and lists and mappings of them.
 
-    ``when`` and ``proposals`` are left to whoever draws them.
+    ``when``, ``proposals`` and ``link`` are left to whoever draws them.
     """
     words = language(letter.language)
     here, there = zone(letter.zone, letter.owner.zone), zone(letter.owner.zone, "UTC")
@@ -162,6 +167,7 @@ def values_of(letter: Letter) -> dict[str, Any]:
         "mine": all(one.organized_by_me for one in letter.topics),
         "followup": all(one.earlier for one in letter.topics),
         "invitation": letter.invites,
+        "stop": letter.stop,
     }
     return values | _owner_values(letter, topics) if letter.for_owner else values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from connectors.base import Rejected
 from daemon.clock import Clock
 from daemon.config.settings import Settings
+from daemon.links import Links, Purpose, example, purpose_of
 from daemon.mail.colleagues import Colleagues
 from daemon.mail.compose import TemplateError, UnsafeMail, compose, compose_notice
 from daemon.mail.invitation import calendar_part
@@ -27,17 +28,26 @@ from rules.model import Account, Address, Intent, Interval, Occurrence
 from rules.people import organized_by_me, required_people, wish
 from rules.policy import Do
 
+_Addresses = tuple[str, str]
+
 
 class Scribe:
     """Writes the mail for a delivery, or for an intent that is only being shown.
 
-    With ``colleagues`` no time is offered at which the others are known to be busy.
+    With ``colleagues`` no time is offered at which the others are known to be busy. ``links`` gives who makes
+    the addresses of answer pages; without it, and for an intent, they only look like some.
     """
 
     def __init__(
-        self, store: Store, settings: Settings, clock: Clock, colleagues: Colleagues | None = None
+        self,
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        colleagues: Colleagues | None = None,
+        links: Callable[[], Links | None] = lambda: None,
     ) -> None:
         self._colleagues = colleagues
+        self._links = links
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -56,7 +66,13 @@ class Scribe:
                 key=delivery.intent_key,
                 now=now,
             )
-        return self.write(delivery.intent, now, companions=[one.intent for one in companions])
+        party = (delivery, *companions)
+        return self.write(
+            delivery.intent,
+            now,
+            companions=[one.intent for one in companions],
+            addresses=[self._addresses(one.do, one) for one in party],
+        )
 
     def write(
         self,
@@ -64,10 +80,12 @@ class Scribe:
         now: datetime,
         promised: Sequence[Interval] = (),
         companions: Sequence[Intent] = (),
+        addresses: Sequence[_Addresses] = (),
     ) -> Mail:
         """The mail an intent asks for at ``now`` (UTC), its companions in the same. Raises :class:`Rejected`.
 
-        ``promised`` are times offered in mails to others that are only being shown, too.
+        ``promised`` are times offered in mails to others that are only being shown, too; ``addresses`` are
+        those of the pages for each, in order.
         """
         if len({self._wall(one) for one in (intent, *companions)}) > 1:
             raise Rejected("messages of different clients would share a mail, so it was not made")
@@ -79,10 +97,30 @@ class Scribe:
             for one, theirs in zip(companions, busy[1:], strict=True):
                 others.append(self._letter(conn, one, now, [*taken, *theirs], zone=letter.zone))
                 taken += others[-1].slots
+        where = addresses or [self._addresses(one.do) for one in (intent, *companions)]
+        letter, *others = (
+            replace(one, link=page, stop=stop)
+            for one, (page, stop) in zip((letter, *others), where, strict=True)
+        )
         try:
             return compose(replace(letter, companions=tuple(others)), templates_dir(self._settings))
         except (TemplateError, UnsafeMail) as error:
             raise Rejected(str(error)) from error
+
+    def _addresses(self, do: str, delivery: Delivery | None = None) -> _Addresses:
+        """Where a message is answered, and where such messages are stopped; empty where it is nowhere."""
+        configured = self._settings.config.answers
+        if configured is None:
+            return "", ""
+        links = self._links() if delivery is not None else None
+        purpose = purpose_of(do)
+
+        def at(one: Purpose) -> str:
+            if links is None or delivery is None:
+                return example(configured.public_url, one)
+            return links.address(one, delivery)
+
+        return at(purpose) if purpose else "", "" if do in FOR_OWNER else at(Purpose.STOP)
 
     def _busy(self, intent: Intent, now: datetime) -> list[Interval]:
         """When the others of the meeting are busy where new times may lie; asked of their calendar server."""

@@ -15,7 +15,8 @@ from rules.model import Interval
 class Language:
     """How one language writes dates (Unicode LDML patterns) and calls what has no title.
 
-    ``our_meetings`` has a place for their ``count``; ``tell_me`` stands where no free time was found.
+    ``our_meetings`` has a place for their ``count``; ``tell_me`` stands where no free time was found. The
+    others are what a link to a page says: to confirm, to choose a time, to name one, to say what happened.
     """
 
     code: str
@@ -25,6 +26,10 @@ class Language:
     our_meeting: str
     our_meetings: str
     tell_me: str
+    answer: str
+    choose: str
+    say_when: str
+    say_what: str
 
 
 LANGUAGES = {
@@ -36,6 +41,10 @@ LANGUAGES = {
         our_meeting="our meeting",
         our_meetings="our {count} meetings",
         tell_me="Tell me what would suit you.",
+        answer="Answer",
+        choose="Choose a time",
+        say_when="Say when",
+        say_what="Say what happened",
     ),
     "pt": Language(
         code="pt",
@@ -45,6 +54,10 @@ LANGUAGES = {
         our_meeting="a nossa reunião",
         our_meetings="as nossas {count} reuniões",
         tell_me="Diga-me o que lhe convém.",
+        answer="Responder",
+        choose="Escolher uma hora",
+        say_when="Dizer quando",
+        say_what="Dizer o que aconteceu",
     ),
 }
 

@@ -151,7 +151,7 @@ def test_our_own_templates_for_others_see_only_what_others_may(language: str) ->
 def test_templates_get_plain_data_of_exactly_the_documented_shape(kind: str) -> None:
     """Text, numbers, yes or no, lists and mappings of them: nothing with methods worth calling."""
     one = letter(**KINDS[kind])
-    drawn = {"when": "", "proposals": ""}
+    drawn = {"when": "", "proposals": "", "link": ""}
     values = values_of(one) | drawn
     values["meetings"] = [each | drawn for each in values["meetings"]]
     _has_shape(values, OWNER_NAMES if one.for_owner else CLIENT_NAMES)
