@@ -13,7 +13,8 @@ from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.answers import Answer
 from daemon.store.deliveries import Delivery
 from rules.delivery import AGREE, COUNTER, PROPOSE, STAYS
-from rules.model import Address, Intent, Interval, Occurrence, Owner
+from rules.detections import ANOTHER_MEETING, Missed
+from rules.model import Address, Intent, Interval, Occurrence, Owner, Status
 from rules.people import organized_by_me
 from rules.policy import Mode
 
@@ -54,11 +55,20 @@ def still_free(
     return [one for one in ahead if not any(one.overlaps(other) for other in taken)]
 
 
-def kind_of(occurrence: Occurrence, owner: Owner, now: datetime) -> Kind:
-    """How a new time for the meeting is carried out."""
-    if not organized_by_me(occurrence, owner):
-        return Kind.COUNTER
-    return Kind.MOVE if now < occurrence.end_utc else Kind.CREATE
+def kind_of(
+    occurrence: Occurrence, owner: Owner, now: datetime, *, detector: str, moves: bool = False
+) -> Kind:
+    """How a new time for the meeting is carried out.
+
+    ``moves`` says that one which is over is moved, and no other made.
+    """
+    mine = organized_by_me(occurrence, owner)
+    stands = occurrence.status is not Status.CANCELLED
+    if mine and stands and moves and detector == Missed.word:
+        return Kind.MOVE
+    if not stands or now >= occurrence.end_utc or detector in ANOTHER_MEETING:
+        return Kind.CREATE
+    return Kind.MOVE if mine else Kind.COUNTER
 
 
 def take(
@@ -70,12 +80,14 @@ def take(
     owner: Owner,
     now: datetime,
     proposes: bool = False,
+    moves: bool = False,
 ) -> Agreement | None:
     """Take the slot for the meeting, and queue what carries it out; None where another was taken before.
 
-    ``proposes`` says that its account can ask an organiser for another time by itself.
+    ``proposes`` says that its account can ask an organiser for another time by itself; ``moves`` as
+    :func:`kind_of`.
     """
-    kind = kind_of(occurrence, owner, now)
+    kind = kind_of(occurrence, owner, now, detector=delivery.detector, moves=moves)
     agreed = agreements.take(
         conn,
         occurrence.key,

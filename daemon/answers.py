@@ -28,6 +28,7 @@ from daemon.store.engine import Store
 from rules.delivery import State
 from rules.model import Address, Held, Interval, Occurrence, PartStat, Status
 from rules.people import required_people
+from rules.policy import Cancelled, Step
 
 log = structlog.get_logger()
 
@@ -275,20 +276,24 @@ class Answering:
         for slot in agreeing.still_free(conn, common, occurrence, owner, now):
             account = self.settings.accounts.get(occurrence.key.calendar.account)
             proposes = account is not None and account.outlook is not None
+            step = self._step(asked.delivery)
             return agreeing.take(
-                conn, asked.delivery, occurrence, slot, owner=owner, now=now, proposes=proposes
+                conn,
+                asked.delivery,
+                occurrence,
+                slot,
+                owner=owner,
+                now=now,
+                proposes=proposes,
+                moves=step is not None and step.when_over == "move",
             )
         return None
 
     def _offer_others(self, conn: Connection, asked: Question, now: datetime) -> None:
         """Fresh times beside those that are gone, which the message's link then offers."""
-        delivery, occurrence = asked.delivery, asked.occurrence
-        if occurrence is None:
-            return
-        try:
-            step = Steps(self.settings).of(delivery)
-        except Rejected:
-            return  # the rules no longer have it, so they say nothing of how far other times may lie
+        delivery, occurrence, step = asked.delivery, asked.occurrence, self._step(asked.delivery)
+        if occurrence is None or step is None:
+            return  # what the rules no longer have says nothing of how far other times may lie
         found = offers(
             conn,
             occurrence,
@@ -300,6 +305,12 @@ class Answering:
         )
         more = [one for one in found if one not in delivery.offered]
         deliveries.offer_more(conn, delivery.id, [*delivery.offered, *more])
+
+    def _step(self, delivery: Delivery) -> Step | None:
+        try:
+            return Steps(self.settings).of(delivery)
+        except Rejected:
+            return None
 
     def _question(self, conn: Connection, delivery_id: int, now: datetime) -> Question | None:
         delivery = deliveries.get(conn, delivery_id)
@@ -336,7 +347,8 @@ class Answering:
     ) -> Standing:
         if agreed is not None:
             return Standing.AGREED
-        if occurrence is None or occurrence.status is Status.CANCELLED:
+        called_off = occurrence is None or occurrence.status is Status.CANCELLED
+        if occurrence is None or (called_off and delivery.detector != Cancelled.word):
             return Standing.GONE
         if occurrence.start_utc != delivery.start:
             return Standing.MOVED

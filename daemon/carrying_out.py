@@ -26,12 +26,14 @@ from daemon import horizon
 from daemon.carriers import HandOver, Parcel, meeting_of
 from daemon.clock import Clock
 from daemon.config.settings import Settings
+from daemon.mail.foreign_text import without_marks
 from daemon.store import agenda, agreements, answers, calendars, deliveries
 from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
 from rules.delivery import INVITE
 from rules.model import Attendee, CuType, Intent, Interval, Occurrence, OccurrenceKey, PartStat
+from rules.people import organized_by_me
 from rules.policy import Mode
 
 TELL_WITHIN = timedelta(days=1)
@@ -130,14 +132,16 @@ class AgreementCarrier:
         """The same meeting once more, linked to the one that was."""
         owner = self._settings.owner
         start, end = _wall(agreed.slot, meeting)
+        mine = organized_by_me(meeting, owner)
+        people = meeting.attendees if mine else (*_organizer(meeting), *meeting.attendees)
         return NewMeeting(
             made_at=self._clock.now(),
-            title=meeting.title,
+            title=without_marks(meeting.title, owner.marks),
             start=start,
             end=end,
-            organizer=meeting.organizer or owner.addresses[0],
-            organizer_name=meeting.organizer_name or owner.name,
-            attendees=tuple(_anew(one) for one in meeting.attendees if one.address not in owner.addresses),
+            organizer=(meeting.organizer if mine else None) or owner.addresses[0],
+            organizer_name=(meeting.organizer_name if mine else "") or owner.name,
+            attendees=tuple(_anew(one) for one in people if one.address not in owner.addresses),
             location=meeting.location,
             related=meeting.key.uid,
             online=bool(meeting.conference),
@@ -202,6 +206,14 @@ def _wall(slot: Interval, like: Occurrence) -> tuple[datetime, datetime]:
     """The slot in the zone that the meeting is kept in."""
     zone = like.start.tzinfo if isinstance(like.start.tzinfo, ZoneInfo) else None
     return (slot.start.astimezone(zone), slot.end.astimezone(zone)) if zone else (slot.start, slot.end)
+
+
+def _organizer(meeting: Occurrence) -> list[Attendee]:
+    """Whoever organised it, where they are not among its attendees."""
+    who = meeting.organizer
+    if who is None or any(one.address == who for one in meeting.attendees):
+        return []
+    return [Attendee(address=who, name=meeting.organizer_name)]
 
 
 def _anew(attendee: Attendee) -> Attendee:

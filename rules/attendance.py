@@ -42,6 +42,14 @@ def is_away(occurrence: Occurrence, marks: Marks) -> bool:
     )
 
 
+def _is_of_a_former_time(copy: Occurrence) -> bool:
+    """Whether its label stood there before the meeting came to begin later."""
+    labelled, moved = copy.relabelled_at or copy.appeared_at, copy.time_changed_at
+    if labelled is None or moved is None:
+        return False
+    return labelled <= moved and labelled < copy.start_utc
+
+
 def attendance_of(
     identity: Identity, copies: tuple[Occurrence, ...], snapshot: Snapshot
 ) -> Attendance | None:
@@ -60,7 +68,7 @@ def attendance_of(
         return word
     for copy in copies:
         label = label_of(copy, snapshot.owner.marks)
-        if label is not None:
+        if label is not None and not _is_of_a_former_time(copy):
             held, source = label
             times = [at for at in (copy.modified, copy.relabelled_at) if at is not None]
             at = max(times, default=copy.end_utc)

@@ -252,6 +252,9 @@ def _options(asked: _Asked) -> object:
     return asked.options
 
 
+ANOTHER_MEETING = frozenset({Cancelled.word, Missed.word, Silent.word, Ending.word})
+"""Those that look for another meeting, not for another time of the same one."""
+
 When = Annotated[
     Unconfirmed | Declined | Cancelled | Missed | Unaccounted | Conflict | Away | Silent | Ending,
     _OneQuestion(),

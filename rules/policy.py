@@ -93,7 +93,7 @@ MOST_TURNS = 20
 """No step is repeated more often."""
 
 _ONLY_WITH = {
-    Do.RESCHEDULE: ("slots", "within", "notice"),
+    Do.RESCHEDULE: ("slots", "within", "notice", "when_over"),
     Do.MARK: ("label",),
     Do.WEBHOOK: ("webhook",),
 }
@@ -117,6 +117,9 @@ class Step(Strict):
     """reschedule: how far ahead the offered times may lie."""
     notice: Span = span("4h")
     """reschedule: how soon the first offered time may be."""
+    when_over: Literal["new", "move"] = "new"
+    """reschedule: what a new time makes of a meeting that is over: another one, linked to it, or the same one
+    moved."""
     template: Name | None = Field(None, examples=["sorry-we-missed-you"])
     """The template of the mail; without it, the built-in one."""
     label: Words | None = Field(None, examples=["unconfirmed"])

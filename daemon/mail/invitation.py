@@ -11,11 +11,10 @@ from connectors.base import ConnectorError
 from connectors.ical_write import itip_counter, itip_request
 from daemon.store import calendars
 from rules.delivery import COUNTER, INVITE, STAYS
+from rules.detections import ANOTHER_MEETING
 from rules.model import Address, Intent, Interval, Occurrence, Owner
 from rules.people import organized_by_me
-from rules.policy import Cancelled, Do, Ending, Missed, Silent
-
-_ANOTHER_MEETING = frozenset({Cancelled.word, Missed.word, Silent.word, Ending.word})
+from rules.policy import Do
 
 
 def calendar_part(
@@ -34,7 +33,7 @@ def calendar_part(
     first offered time to its organiser, ``counter`` the one that was picked; the meeting stays as it is.
     ``stays`` declines what an attendee proposed. What asks for another meeting quotes none.
     """
-    if now >= occurrence.start_utc or intent.detector in _ANOTHER_MEETING:
+    if now >= occurrence.start_utc or intent.detector in ANOTHER_MEETING:
         return None
     if intent.do == STAYS:
         return "DECLINECOUNTER", ical_make.declined_counter(occurrence, intent.to, now=now)

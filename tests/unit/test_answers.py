@@ -15,7 +15,7 @@ from daemon.store import agenda, agreements, answers, attendance, deliveries, op
 from daemon.store.agreements import Kind, Stage
 from daemon.store.deliveries import Delivery
 from rules.delivery import Event, State
-from rules.model import Held, Interval, Occurrence, PartStat
+from rules.model import Held, Interval, Occurrence, PartStat, Status
 from tests.support.house import event
 from tests.support.offices import World, at
 
@@ -39,7 +39,12 @@ rules:
   - name: no-show
     when: missed
     then:
-      - {step: offer, do: reschedule, at: 15m after end, until: 2 days after end}
+      - {step: offer, do: reschedule, at: 15m after end, until: 2 days after end, when_over: MOVE_OR_NEW}
+      - {step: again, do: reschedule, at: 10h after end, until: 3 days after end}
+  - name: called-off
+    when: cancelled
+    then:
+      - {step: another, do: reschedule, at: 7d before start, until: 1h before start}
   - name: was-it-held
     when: unaccounted
     then:
@@ -50,9 +55,10 @@ PAGE = "the answer page"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """Two accounts, read once while they were empty."""
-    made = World(tmp_path, RULES, accounts=("acme", "own"))
+    over = getattr(request, "param", "new")
+    made = World(tmp_path, RULES.replace("MOVE_OR_NEW", over), accounts=("acme", "own"))
     made.round()
     yield made
     made.office.close()
@@ -243,7 +249,54 @@ def test_a_missed_meeting_gets_a_successor(world: World) -> None:
         if "RELATED-TO:retro" in text
     )
     assert raw.count("BEGIN:VEVENT") == 1
-    assert [to for _ in range(4) for to in world.round(1)] == []
+    assert JO not in [to for _ in range(12) for to in world.round(1)]
+
+
+@pytest.mark.parametrize("world", ["move"], indirect=True)
+def test_a_missed_meeting_moves_where_the_rule_says_so(world: World) -> None:
+    """The same meeting at the new time, and no second one."""
+    world.put("acme", "retro", event("retro", at(2), {JO: "ACCEPTED"}, title="[no-show] Retro"))
+    assert world.round(3) == [JO]
+    sent = left(world)
+    answering(world).pick(sent.id, [sent.offered[0]], PAGE)
+    assert world.round() == [JO]
+    assert [one.start_utc for one in stored(world, "retro")] == [sent.offered[0].start]
+    assert len(world.calendars["acme"]._named(None).objects) == 1
+    assert JO not in [to for _ in range(24) for to in world.round(1)]
+
+
+def test_a_missed_meeting_of_theirs_gets_a_successor_of_mine(world: World) -> None:
+    """Nobody else would make one: I invite whoever organised it."""
+    theirs = event("retro", at(2), {ME: "ACCEPTED"}, title="[no-show] Retro").replace(
+        "ORGANIZER:mailto:dana@va.example", f"ORGANIZER:mailto:{JO}"
+    )
+    world.put("acme", "retro", theirs)
+    assert world.round(3) == [JO]
+    sent = left(world)
+    answering(world).pick(sent.id, [sent.offered[0]], PAGE)
+    assert world.round() == [JO]
+    _, mail = world.mailer.kept[-1]
+    [part] = [part for part in mail.walk() if part.get_content_type() == "text/calendar"]
+    assert part.get_param("method") == "REQUEST"
+    assert "SUMMARY:Retro" in part.get_content()
+    assert 'ORGANIZER;CN="Dana Reyes":mailto:dana@va.example' in part.get_content()
+
+
+def test_a_meeting_called_off_gets_a_successor(world: World) -> None:
+    """It stays called off; who picks a time for another one gets another one."""
+    text = event("kickoff", at(60), {ME: "ACCEPTED"})
+    text = text.replace("ORGANIZER:mailto:dana@va.example", f"ORGANIZER:mailto:{JO}")
+    world.put("acme", "kickoff", text)
+    world.round(0.1)
+    world.put("acme", "kickoff", text.replace("BEGIN:VEVENT\r\n", "BEGIN:VEVENT\r\nSTATUS:CANCELLED\r\n"))
+    assert world.round(0.1) == []
+    assert world.round(1) == [JO]
+    sent = left(world, step="another")
+    done = answering(world).pick(sent.id, [sent.offered[0]], PAGE)
+    assert done is not None
+    assert (done.became, done.agreed and done.agreed.kind) == (Became.AGREED, Kind.CREATE)
+    assert world.round() == [JO]
+    assert [one.status for one in stored(world, "kickoff")] == [Status.CANCELLED]
 
 
 def test_somebody_elses_meeting_is_not_moved_but_asked_for(world: World) -> None:
