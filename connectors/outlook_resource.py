@@ -11,8 +11,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
+from functools import cached_property
 
 from connectors.base import Resource
+from connectors.ical import Details
 from connectors.ical_zones import Zone, known_zone
 from connectors.outlook_events import (
     Json,
@@ -108,18 +110,18 @@ class Shelf:
 
     def resource(self, href: str, whole: Whole, window: Interval, raw: str = "") -> Resource:
         """The resource, with its occurrences in the window. Never raises: what is wrong is told in it."""
-        uid, broken = href, ""
+        uid, etag, broken = href, whole.etag, ""
         found: tuple[Occurrence, ...] = ()
         try:
-            reader = _Reader(self, href, whole)
-            uid = uid_of(whole.event)
+            reader = _Reader(self, href, whole, etag)
+            uid = reader.uid
             found = reader.occurrences(window)
             broken = _told(reader.broken)
         except _NONSENSE:
             broken = "Outlook's description of this event makes no sense, so it was left out."
         return Resource(
             href=href,
-            etag=whole.etag,
+            etag=etag,
             uid=uid,
             raw=raw or whole.write(),
             recurring=is_series(whole.event),
@@ -129,7 +131,7 @@ class Shelf:
 
     def instance(self, whole: Whole, recurrence_id: str | None) -> str | None:
         """What Graph calls one instance of a series; None where it is not among those known."""
-        return _Reader(self, "", whole).names().get(recurrence_id or "")
+        return _Reader(self, "", whole, "").names().get(recurrence_id or "")
 
     def is_over(self, raw: str, by: datetime) -> bool:
         """Whether nothing of the stored event comes after that time."""
@@ -146,9 +148,9 @@ class Shelf:
 class _Reader:
     """Reads one event of a shelf and notes what it cannot read in ``broken``."""
 
-    def __init__(self, shelf: Shelf, href: str, whole: Whole) -> None:
-        self._shelf, self._href, self._whole = shelf, href, whole
-        self._etag, self._uid = whole.etag, uid_of(whole.event)
+    def __init__(self, shelf: Shelf, href: str, whole: Whole, etag: str) -> None:
+        self._shelf, self._href, self._whole, self._etag = shelf, href, whole, etag
+        self.uid = uid_of(whole.event)
         self.broken: list[str] = []
 
     def occurrences(self, window: Interval) -> tuple[Occurrence, ...]:
@@ -183,7 +185,12 @@ class _Reader:
             # I was invited to one instance of a series alone, of which only the day is told.
             same = span.start.astimezone(zone.tz).date() == day
             original = _original(span.start, zone) if same else f"{day:%Y%m%d}"
-        return self._made(event, span, zone, original)
+        return self._made(event, span, zone, original, self._own)
+
+    @cached_property
+    def _own(self) -> Details:
+        """What the event says of itself, and so of each instance like all others."""
+        return details(self._whole.event, self._shelf.mailbox)
 
     def _instances(self) -> Iterator[Occurrence]:
         master = self._whole.event
@@ -194,14 +201,15 @@ class _Reader:
                     yield self._changed(one, master, zone)
                 else:
                     span = _span(one)
-                    yield self._made(master, span, zone, _original(span.start, zone))
+                    yield self._made(master, span, zone, _original(span.start, zone), self._own)
             except _NONSENSE:
                 self.broken.append("an instance does not say when it is, so it was left out")
 
     def _changed(self, one: Json, master: Json, zone: Zone) -> Occurrence:
         """An instance that differs from its series, by which it is still named."""
         own = {"originalStartTimeZone": master.get("originalStartTimeZone"), **one}
-        return self._made(own, _span(one), self._zone(own), _original(self._began(one, zone), zone))
+        original, told = _original(self._began(one, zone), zone), details(own, self._shelf.mailbox)
+        return self._made(own, _span(one), self._zone(own), original, told)
 
     def _began(self, instance: Json, zone: Zone) -> datetime:
         """When an instance was to start at first, ``zone`` being that of its series."""
@@ -212,7 +220,9 @@ class _Reader:
             began = began.astimezone(known_zone(name) or UTC)
         return began
 
-    def _made(self, event: Json, span: Interval, zone: Zone, original: str | None) -> Occurrence:
+    def _made(
+        self, event: Json, span: Interval, zone: Zone, original: str | None, told: Details
+    ) -> Occurrence:
         start, end = span.start, span.end
         if end < start:
             self.broken.append("it ends before it starts; its end is taken to be its start")
@@ -223,7 +233,7 @@ class _Reader:
         else:
             start, end = start.astimezone(zone.tz), end.astimezone(self._end_zone(event, zone).tz)
         return Occurrence(
-            key=OccurrenceKey(calendar=self._shelf.calendar, uid=self._uid, recurrence_id=original),
+            key=OccurrenceKey(calendar=self._shelf.calendar, uid=self.uid, recurrence_id=original),
             start=start,
             end=end,
             tzid=zone.tzid,
@@ -231,7 +241,7 @@ class _Reader:
             recurring=is_series(self._whole.event),
             href=self._href,
             etag=self._etag,
-            **details(event, self._shelf.mailbox),
+            **told,
         )
 
     def _zone(self, event: Json) -> Zone:

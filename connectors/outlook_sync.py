@@ -228,7 +228,7 @@ class Gatherer:
         self._rounds, self._shelf, self._held = rounds, shelf, held
         self._window, self._span = window, span
         self._calendar = shelf.calendar.id
-        self._singles: dict[str, Json] = {}
+        self._singles: dict[str, Resource] = {}
         self._masters: dict[str, Json] = {}
         self._instances: dict[str, dict[str, Json]] = {}
         self._gone: dict[str, None] = {}
@@ -240,7 +240,10 @@ class Gatherer:
         return len(self._singles) + len(self._masters.keys() | self._instances.keys())
 
     def take(self, page: Page) -> None:
-        """Sort the items of a page in; a later one may correct what an earlier one said."""
+        """Sort the items of a page in; a later one may correct what an earlier one said.
+
+        A single event is made ready at once, since the JSON of a whole calendar takes much memory.
+        """
         for item in page.items:
             name = str(item["id"])
             self._gone.pop(name, None)
@@ -248,16 +251,19 @@ class Gatherer:
                 self._forget(name)
                 self._gone[name] = None
             elif is_instance(item):
-                self._instances.setdefault(str(item["seriesMasterId"]), {})[name] = item
+                self._instances.setdefault(str(item["seriesMasterId"]), {})[name] = trimmed(item)
             elif is_series(item):
                 self._masters[name] = trimmed(item)
             else:
-                self._singles[name] = trimmed(item)
+                self._singles[name] = self._shelf.resource(name, Whole(trimmed(item)), self._window)
 
     def all(self, etags: dict[str, str]) -> Changes:
         """Everything in the round's window, and what lies outside of it but is not gone."""
-        for href, event in self._singles.items():
-            self._keep(href, Whole(event), etags)
+        for href, single in self._singles.items():
+            if etags.get(href) == single.etag:
+                self.changes.kept.add(href)
+            else:
+                self.changes.resources[href] = single
         self._look_for_masters(self._instances.keys() - self._masters.keys())
         for href, master in self._masters.items():
             whole = Whole(master, until=self._span.end)
@@ -277,8 +283,7 @@ class Gatherer:
     def changed(self) -> Changes:
         """What is new, changed and gone since the last page of this round."""
         etags = self._held.etags()
-        for href, single in self._singles.items():
-            self._keep(href, Whole(single), {})
+        self.changes.resources |= self._singles
         gone = [name for name in self._gone if name in etags]
         torn = self._series_without([name for name in self._gone if name not in etags], etags)
         self._doubt(gone)
