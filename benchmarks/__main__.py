@@ -19,6 +19,7 @@ QUESTIONS = (
     "first_sync",
     "idle_poll",
     "google",
+    "outlook",
     "few_changes",
     "memory",
 )

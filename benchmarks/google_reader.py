@@ -1,66 +1,24 @@
-"""A process that reads a Google calendar from nothing and then asks again and again whether it changed.
-
-Either our connector, which makes plain records of the events, or Google's client library by itself. What it
-cost goes to standard output; loading the libraries, and their first building of a request, are left out.
-"""
+"""Reads a Google calendar: our connector, which makes plain records of the events, or the client library."""
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-IDLE = 200
+from benchmarks.cloud_reader import AnyToken, measure
 
 
-def main(who: str, url: str) -> None:
-    """Measure one of the two."""
-    first, again = {"ours": _ours, "library": _library}[who](url)
-    before = _peak_mb()
-    events, wall, cpu = _timed(first)
-    peak = _peak_mb()
-    _, idle_wall, idle_cpu = _timed(lambda: [again() for _ in range(IDLE)] and 0)
-    print(
-        json.dumps(
-            {
-                "events": events,
-                "wall": wall,
-                "cpu": cpu,
-                "grown": peak - before,
-                "idle_wall": idle_wall / IDLE,
-                "idle_cpu": idle_cpu / IDLE,
-            }
-        )
-    )
-
-
-def _timed(work: Callable[[], int]) -> tuple[int, float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = work()
-    return found, time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-
-
-class _Token:
-    def access_token(self) -> str:
-        """Any."""
-        return "token"
-
-
-def _ours(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
+def ours(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
+    """The connector's first poll and its idle one."""
     from connectors.base import Cursor, Known
     from connectors.google import GoogleConnector
     from connectors.google_client import GoogleClient, google_pace
     from rules.model import CalendarRef, Interval
 
     pace = google_pace(sleep=lambda _: None)  # the pace Google asks for is not what is measured
-    connector = GoogleConnector("own", GoogleClient(_Token(), url, pace=pace), home_zone="Europe/Lisbon")
+    connector = GoogleConnector("own", GoogleClient(AnyToken(), url, pace=pace), home_zone="Europe/Lisbon")
     ref = CalendarRef(account="own", id="dana@va.example")
     now = datetime.now(UTC)
     window = Interval(now - timedelta(days=30), now + timedelta(days=120))
@@ -75,7 +33,8 @@ def _ours(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
     return first, lambda: connector.changed_calendars(cursors)
 
 
-def _library(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
+def theirs(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
+    """Every page read by the library, and its events kept as they came."""
     from googleapiclient.discovery import build_from_document
     from googleapiclient.discovery_cache import get_static_doc
     from googleapiclient.http import build_http
@@ -99,4 +58,4 @@ def _library(url: str) -> tuple[Callable[[], int], Callable[[], object]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    measure(sys.argv[2], *{"ours": ours, "theirs": theirs}[sys.argv[1]](sys.argv[2]))

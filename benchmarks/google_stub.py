@@ -1,4 +1,4 @@
-"""A server that says what Google's Calendar would, page by page, as fast as bytes leave; and those pages."""
+"""A server that says what Google's Calendar would, page by page, and those pages."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 import random
 import sys
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from email.message import Message
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+
+from benchmarks.cloud_stub import Query, serve
 
 PAGE = 2500
 SERIES = 28
@@ -18,17 +18,21 @@ _TITLES = ("Kickoff review", "Weekly sync", "Quarterly numbers", "Interview, sec
 _ANSWERS = ("needsAction", "accepted", "accepted", "tentative", "declined")
 
 
-def write_pages(folder: Path, count: int, around: datetime) -> None:
-    """``count`` events between 30 days before ``around`` and 120 after, as events.list gives them."""
+def pages(count: int, around: datetime) -> dict[str, bytes]:
+    """``count`` events between 30 days before ``around`` and 120 after, as events.list gives them.
+
+    Each page is under the token that asks for it, the first under none.
+    """
     choice = random.Random(1)
     events = [_event(number, around, choice) for number in range(count)]
-    pages = [events[first : first + PAGE] for first in range(0, count, PAGE)]
     head = {"kind": "calendar#events", "timeZone": "Europe/Lisbon"}
-    for number, items in enumerate(pages):
-        last = number == len(pages) - 1
-        following = {"nextSyncToken": "token"} if last else {"nextPageToken": str(number + 1)}
-        (folder / f"page-{number}.json").write_text(json.dumps({**head, **following, "items": items}))
-    (folder / "idle.json").write_text(json.dumps({**head, "nextSyncToken": "token", "items": []}))
+    found = {"idle": json.dumps({**head, "nextSyncToken": "idle", "items": []}).encode()}
+    for first in range(0, count, PAGE):
+        after = first + PAGE
+        following = {"nextPageToken": str(after)} if after < count else {"nextSyncToken": "idle"}
+        told = {**head, **following, "items": events[first:after]}
+        found[str(first) if first else ""] = json.dumps(told).encode()
+    return found
 
 
 def _event(number: int, around: datetime, choice: random.Random) -> dict[str, Any]:
@@ -76,36 +80,15 @@ def _event(number: int, around: datetime, choice: random.Random) -> dict[str, An
     return event | {"recurrence": [f"RRULE:FREQ=WEEKLY{end}"]}
 
 
-class _Stub(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    folder: Path
+def main(count: int) -> None:
+    """Make the pages and serve them, whatever calendar is asked for."""
+    ready = pages(count, datetime.now(UTC))
 
-    def do_GET(self) -> None:
-        """Whatever calendar is asked for, its page."""
-        query = parse_qs(urlsplit(self.path).query)
-        name = f"page-{query['pageToken'][0]}" if "pageToken" in query else "page-0"
-        if "syncToken" in query:
-            name = "idle"
-        body = (self.folder / f"{name}.json").read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json; charset=UTF-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def answer(_path: str, query: Query, _headers: Message) -> bytes:
+        return ready["idle" if "syncToken" in query else query.get("pageToken", [""])[0]]
 
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-def main(folder: Path, count: int) -> None:
-    """Write the pages, tell the port on standard output, serve until standard input ends."""
-    write_pages(folder, count, datetime.now(UTC))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Stub", (_Stub,), {"folder": folder}))
-    server.daemon_threads = True
-    print(server.server_port, flush=True)
-    server.serve_forever()
+    serve(answer)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]))
