@@ -27,7 +27,9 @@ class Pace:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._service = service
-        self._slots = threading.BoundedSemaphore(at_once)
+        self._at_once = at_once
+        self._under_way = 0
+        self._ended = threading.Condition()
         self._burst = float(burst)
         self._rate = per_minute / 60
         self._monotonic, self._sleep = monotonic, sleep
@@ -37,24 +39,32 @@ class Pace:
         self._until = 0.0
         self._writes_until = 0.0
 
-    def take(self, *, write: bool = False) -> None:
-        """Wait for the turn of one request. Raises Retryable at once while a pause lasts."""
+    def take(self, count: int = 1, *, write: bool = False) -> None:
+        """Wait for the turn of so many requests. Raises Retryable at once while a pause lasts."""
         with self._lock:
             now = self._monotonic()
-            pause = max(self._until, self._writes_until if write else 0.0) - now
-            if pause > 0:
-                raise Retryable(f"{self._service} asked us to wait before the next request.", pause)
-            self._left = min(self._burst, self._left + (now - self._at) * self._rate) - 1
+            self._refuse_in_a_pause(now, write=write)
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate) - count
             self._at = now
             wait = -self._left / self._rate
         if wait > 0:
             self._sleep(wait)
+            with self._lock:
+                self._refuse_in_a_pause(self._monotonic(), write=write)
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Wait until fewer than ``at_once`` requests are under way, and be one of them."""
-        with self._slots:
+    def slot(self, count: int = 1) -> Iterator[None]:
+        """Wait until no more than ``at_once`` requests are under way with these, and be them."""
+        count = min(count, self._at_once)
+        with self._ended:
+            self._ended.wait_for(lambda: self._under_way + count <= self._at_once)
+            self._under_way += count
+        try:
             yield
+        finally:
+            with self._ended:
+                self._under_way -= count
+                self._ended.notify_all()
 
     def pause(self, seconds: float) -> None:
         """Ask nothing for so long."""
@@ -65,6 +75,11 @@ class Pace:
         """Change nothing for so long; reading goes on."""
         with self._lock:
             self._writes_until = max(self._writes_until, self._monotonic() + seconds)
+
+    def _refuse_in_a_pause(self, now: float, *, write: bool) -> None:
+        pause = max(self._until, self._writes_until if write else 0.0) - now
+        if pause > 0:
+            raise Retryable(f"{self._service} asked us to wait before the next request.", pause)
 
 
 __all__ = ["Pace"]

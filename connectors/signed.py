@@ -69,18 +69,30 @@ class SignedSession:
         data: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
         write: bool = False,
+        parts: int = 1,
     ) -> requests.Response:
-        """One answer that ``judge`` let through. Raises ConnectorError."""
+        """One answer that ``judge`` let through. Raises ConnectorError.
+
+        ``parts`` is how many requests the service counts it for.
+        """
+
+        def ask(token: str) -> requests.Response:
+            signed = self._signed(headers, token)
+            # Whoever had to wait for a slot may find a pause behind it.
+            with self.pace.slot(parts):
+                self.pace.take(parts, write=write)
+                return self._session.request(method, url, data=data, headers=signed)
+
         token = self._tokens.access_token()
         try:
-            return self._ask(method, url, data, self._signed(headers, token), write=write)
+            return ask(token)
         except SignedOut:
             # A token may end before its time; another one may do.
             self._tokens.forget(token)
             again = self._tokens.access_token()
             if again == token:
                 raise
-            return self._ask(method, url, data, self._signed(headers, again), write=write)
+            return ask(again)
 
     def hand_over(
         self, url: str, body: bytes, headers: Mapping[str, str] | None, committing: Callable[[], None]
@@ -91,12 +103,21 @@ class SignedSession:
         and comes back unchanged. Raises Uncertain when nobody knows whether it was done; every other
         error means that it was not.
         """
-        self.pace.take(write=True)
         token = self._tokens.access_token()
-        last = LastPiece(body, committing)
+        with self.pace.slot():
+            self.pace.take(write=True)
+            response = self._leave(url, LastPiece(body, committing), self._signed(headers, token))
+        self._settle(response, token)
+        return response
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._session.close()
+
+    def _leave(self, url: str, last: LastPiece, headers: dict[str, str]) -> requests.Response:
+        """Whatever is answered to a request made once. Raises what ``committing`` raised, and Uncertain."""
         try:
-            with self.pace.slot():
-                response = self._session.post(url, last, self._signed(headers, token))
+            response = self._session.post(url, last, headers)
         except ConnectorError as error:
             if last.error is not None:
                 raise last.error from None
@@ -105,19 +126,7 @@ class SignedSession:
             raise Uncertain(f"It may have been done or not: {error}") from error
         if last.error is not None:
             raise last.error
-        self._settle(response, token)
         return response
-
-    def close(self) -> None:
-        """Let go of connections."""
-        self._session.close()
-
-    def _ask(
-        self, method: str, url: str, data: bytes | str | None, headers: dict[str, str], *, write: bool
-    ) -> requests.Response:
-        self.pace.take(write=write)
-        with self.pace.slot():
-            return self._session.request(method, url, data=data, headers=headers)
 
     def _signed(self, headers: Mapping[str, str] | None, token: str) -> dict[str, str]:
         return {**(headers or {}), "Authorization": f"Bearer {token}", **self._own}
