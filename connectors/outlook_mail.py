@@ -7,13 +7,13 @@ be found again where the sign-in allows reading. A draft keeps its immutable id 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import quote
 
 from connectors.base import DraftState, Receipt, Rejected, Uncertain
 from connectors.mailbox import LOOK_BACK, MARK, asked, refuse_others, searchable
-from connectors.outlook_client import GraphClient, Json, items_of
+from connectors.outlook_client import GraphClient, Json, items_of, not_whole
 from connectors.signed import Refused
 
 _ACCEPTED = 202
@@ -56,19 +56,24 @@ class OutlookMail:
         It may take Exchange some minutes to file what was sent. Raises NeedsLogin and Retryable.
         """
         try:
-            return any(not one.get("isDraft") for one in self._named(message_id))
+            return any(not one["isDraft"] for one in self._named(message_id))
         except Rejected:
             return None
 
     def check(self) -> None:
         """Reach the mailbox, and make sure that it sends as the configured address."""
-        profile = self._get("", **{"$select": "mail,userPrincipalName,proxyAddresses"})
-        others = [str(one).partition(":")[2] for one in profile.get("proxyAddresses") or ()]
-        named = [str(profile.get(name) or "") for name in ("mail", "userPrincipalName")]
-        own = [one.lower() for one in (*named, *others) if "@" in one]
-        if own and self._sender not in own:
+        try:
+            profile = self._get("", **{"$select": "mail,userPrincipalName,proxyAddresses"})
+        except Refused as error:
+            if error.status != 403:
+                raise
+            return  # it may send and nothing else, which it was reached to say
+        first = str(profile.get("mail") or profile.get("userPrincipalName") or "").lower()
+        others = (str(one).lower().partition(":") for one in profile.get("proxyAddresses") or ())
+        own = {first, *(address for kind, _, address in others if kind == "smtp")}
+        if first and self._sender not in own:
             raise Rejected(
-                f"Outlook would send as {own[0]}, not as {self._sender}; make that address one of the "
+                f"Outlook would send as {first}, not as {self._sender}; make that address one of the "
                 "mailbox's own, or change mail: from."
             )
 
@@ -81,13 +86,10 @@ class OutlookMail:
     def state(self, message_id: str) -> DraftState:
         """Whether it still waits, was sent, or is gone."""
         found = self._found(message_id)
-        if any(not one.get("isDraft") for one in found):
-            self._places.pop(message_id, None)
-            return DraftState.SENT
-        if any(self._is_kept(one) for one in found):
+        if found and all(one["isDraft"] for one in found):
             return DraftState.WAITING
         self._places.pop(message_id, None)
-        return DraftState.SENT if self._was_sent(message_id) else DraftState.GONE
+        return DraftState.SENT if found else DraftState.GONE
 
     def remove(self, message_id: str) -> None:
         """Take it away if it still waits."""
@@ -102,45 +104,68 @@ class OutlookMail:
 
     def _waiting(self, message_id: str) -> str | None:
         """Where the draft lies now."""
-        for one in self._found(message_id):
-            if one.get("isDraft") and self._is_kept(one):
-                self._places[message_id] = str(one["id"])
-                return self._places[message_id]
-        return None
+        return next((one["id"] for one in self._found(message_id) if one["isDraft"]), None)
 
     def _found(self, message_id: str) -> list[Json]:
-        """The message that was laid down here, or every one of that Message-ID, in whatever folder."""
+        """The draft, or what it was sent as, by what it is surest known by; what was thrown away is gone."""
+        for look in (self._placed, self._named, self._marked):
+            found = [one for one in look(message_id) if not one["isDraft"] or self._is_kept(one)]
+            if found:
+                self._places[message_id] = found[0]["id"]
+                return found
+        return []
+
+    def _placed(self, message_id: str) -> list[Json]:
+        """The message that was laid down here; an edited one may have another Message-ID."""
         known = self._places.get(message_id)
         if not known:
-            return self._named(message_id)
+            return []
         try:
-            return [self._get(f"messages/{quote(known, safe='')}", **{"$select": _FIELDS})]
+            return _messages([self._get(f"messages/{quote(known, safe='')}", **{"$select": _FIELDS})])
         except Refused as error:
             if error.status == 404:
                 return []
             raise
 
     def _named(self, message_id: str) -> list[Json]:
-        wanted = f"internetMessageId eq '<{searchable(message_id)}>'"
-        return items_of(self._get("messages", **{"$filter": wanted, "$select": _FIELDS}))
+        """Every message of that Message-ID, in whatever folder."""
+        query = {"$filter": f"internetMessageId eq '<{searchable(message_id)}>'", "$select": _FIELDS}
+        return asked(lambda: _messages(self._client.pages("messages", **query)))
+
+    def _marked(self, message_id: str) -> list[Json]:
+        """Those of the newest drafts and sent messages that carry our mark."""
+        query = {
+            "$select": f"{_FIELDS},internetMessageHeaders",
+            "$top": str(LOOK_BACK),
+            "$orderby": "lastModifiedDateTime desc",
+        }
+        newest = (self._get(f"mailFolders/{one}/messages", **query) for one in ("drafts", "sentitems"))
+        return [
+            one
+            for page in newest
+            for one in _messages(items_of(page))
+            if any(
+                str(header.get("name", "")).lower() == MARK.lower()
+                and str(header.get("value", "")).strip() == searchable(message_id)
+                for header in one.get("internetMessageHeaders") or ()
+            )
+        ]
 
     def _is_kept(self, message: Json) -> bool:
         """Whether it was not thrown away."""
         thrown = self._get("mailFolders/deleteditems", **{"$select": "id"})
         return message.get("parentFolderId") != thrown.get("id")
 
-    def _was_sent(self, message_id: str) -> bool:
-        """Whether one of the newest sent messages carries our mark, its Message-ID being another."""
-        query = {"$select": "id,internetMessageHeaders", "$top": str(LOOK_BACK)}
-        return any(
-            str(header.get("name", "")).lower() == MARK.lower()
-            and str(header.get("value", "")).strip() == searchable(message_id)
-            for one in items_of(self._get("mailFolders/sentitems/messages", **query))
-            for header in one.get("internetMessageHeaders") or ()
-        )
-
     def _get(self, where: str, **query: str) -> Json:
         return asked(lambda: self._client.get(where, **query))
+
+
+def _messages(told: Iterable[Json]) -> list[Json]:
+    """What was told of messages. Raises Retryable where it does not say what they are."""
+    found = list(told)
+    if not all(isinstance(one.get("id"), str) and isinstance(one.get("isDraft"), bool) for one in found):
+        raise not_whole()
+    return found
 
 
 __all__ = ["OutlookMail"]
