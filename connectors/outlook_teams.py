@@ -19,6 +19,7 @@ MOST_PARTIES = 250
 """A call of more parties says nothing of a meeting."""
 
 _NO_POLICY = "application access policy"
+_SOMEBODY_ELSES = "does not have access to lookup meeting"
 
 
 class TeamsAttendance:
@@ -59,7 +60,12 @@ class TeamsAttendance:
     def _meeting(self, url: str) -> str | None:
         """Graph's name of the online meeting; None where it knows none by that address."""
         wanted = url.replace("'", "''")
-        found = items_of(self._client.get("onlineMeetings", **{"$filter": f"JoinWebUrl eq '{wanted}'"}))
+        try:
+            found = items_of(self._client.get("onlineMeetings", **{"$filter": f"JoinWebUrl eq '{wanted}'"}))
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
         return _id(found[0]) if found else None
 
     def _call(self, where: str, span: Interval) -> Call:
@@ -75,7 +81,8 @@ class TeamsAttendance:
 
 
 def _party(record: Json) -> Party:
-    identity = record.get("identity") or {}
+    identity = record.get("identity")
+    identity = identity if isinstance(identity, dict) else {}
     address = str(record.get("emailAddress") or "").strip().lower()
     return Party(
         user=str(identity.get("id") or ""),
@@ -115,7 +122,7 @@ def _in_words(error: Refused) -> Exception:
             "Teams shows its reports to no app until an administrator gives this one an application access "
             "policy (New-CsApplicationAccessPolicy); missed meetings need another kind of evidence till then."
         )
-    if error.status in {401, 403}:
+    if error.status == 403 and _SOMEBODY_ELSES not in str(error):
         return NotSupported(
             "Teams does not show its reports to this sign-in: a personal account has none, and another needs "
             "the permission OnlineMeetingArtifact.Read.All; missed meetings need another kind of evidence."
