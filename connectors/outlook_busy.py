@@ -15,7 +15,7 @@ MOST = 20
 LONGEST = timedelta(days=42)
 """The longest span of one question."""
 
-_BUSY = frozenset({"busy", "tentative", "oof"})
+_FREE = frozenset({"free", "workingElsewhere"})
 
 
 def free_busy(
@@ -56,7 +56,7 @@ def _busy(told: Json | None) -> list[Interval] | None:
         return [
             Interval(instant(one["start"]), instant(one["end"]))
             for one in told["scheduleItems"]
-            if one.get("status") in _BUSY
+            if one.get("status") not in _FREE
         ]
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         return None

@@ -6,13 +6,14 @@ Exchange tells the guests by itself; categories are a mailbox's own, of which no
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from connectors.base import Conflict, NewMeeting, Rejected
 from connectors.ical_zones import known_zone
-from connectors.outlook_client import GraphClient, Json
+from connectors.outlook_client import GraphClient, Json, not_whole
 from connectors.outlook_events import KEPT, is_series
 from connectors.outlook_resource import Shelf, Whole
 from connectors.signed import Refused
@@ -77,7 +78,10 @@ class Writer:
             "proposedNewTime": {"start": _when(span.start, "UTC"), "end": _when(span.end, "UTC")},
         }
         where = f"events/{quote(target['id'], safe='')}/{answer}"
-        self._client.hand_over(where, json.dumps(body).encode(), "application/json", committing)
+        try:
+            self._client.hand_over(where, json.dumps(body).encode(), "application/json", committing)
+        except Refused as error:
+            raise _told(error) from error
 
     def create(self, calendar: str, new: NewMeeting, key: str) -> Json:
         """Make a meeting; the same ``key`` makes it once."""
@@ -86,7 +90,7 @@ class Writer:
             "subject": new.title,
             "start": _when(new.start, zone),
             "end": _when(new.end, zone),
-            "transactionId": key,
+            "transactionId": str(uuid.uuid5(uuid.NAMESPACE_OID, key)),
             "attendees": [
                 {
                     "emailAddress": {"address": one.address, "name": one.name or one.address},
@@ -101,7 +105,10 @@ class Writer:
             body["location"] = {"displayName": new.location}
         if new.online:
             body["isOnlineMeeting"] = True
-        return self._client.send("POST", f"calendars/{quote(calendar, safe='')}/events", body)
+        made = self._client.send("POST", f"calendars/{quote(calendar, safe='')}/events", body)
+        if not made.get("id"):
+            raise not_whole()
+        return made
 
     def _unchanged(self, occurrence: Occurrence, whole: Whole, shelf: Shelf) -> Json:
         """What to write to. Raises Conflict when it is gone, or not as it was read."""
@@ -123,6 +130,8 @@ class Writer:
 
     def _patch(self, target: Json, body: Json) -> None:
         where, etag = f"events/{quote(target['id'], safe='')}", str(target.get("@odata.etag") or "")
+        if not etag:
+            raise not_whole()
         try:
             self._client.send("PATCH", where, body, etag=etag)
         except Refused as error:
@@ -161,12 +170,14 @@ def _says(one: Occurrence) -> tuple[object, ...]:
 
 
 def _when(at: datetime, zone: str) -> Json:
-    """A time in a zone by the name that Outlook or IANA has for it."""
-    known = known_zone(zone) if zone else None
-    if known is None:
-        zone, known = "UTC", known_zone("UTC")
-    wall = at.astimezone(known).replace(tzinfo=None)
-    return {"dateTime": wall.isoformat(), "timeZone": zone}
+    """A time in a zone by the name that Outlook or IANA has for it; in UTC where that would not be clear."""
+    known = None if zone.startswith("tzone:") else known_zone(zone)
+    if known is not None:
+        wall = at.astimezone(known).replace(tzinfo=None)
+        # The hour that autumn brings twice says nothing of which of the two it is.
+        if len({wall.replace(tzinfo=known, fold=fold).utcoffset() for fold in (0, 1)}) == 1:
+            return {"dateTime": wall.isoformat(), "timeZone": zone}
+    return {"dateTime": at.astimezone(UTC).replace(tzinfo=None).isoformat(), "timeZone": "UTC"}
 
 
 __all__ = ["Writer", "gone"]
