@@ -1,4 +1,4 @@
-"""Answers that come as a calendar part of a mail (RFC 6047): which of our messages they answer, and what they say."""
+"""Answers that come as a calendar part of a mail (RFC 6047): which message they answer, and what they say."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def answers_in(letter: LetterIn, home_zone: str) -> list[CalendarAnswer]:
 def answered(answer: CalendarAnswer, found: Sequence[Delivery]) -> Delivery | None:
     """The first of these messages that is about its meeting, or about one of the series that it answers."""
     for one in found:
-        if one.key is not None and one.key.uid == answer.uid:
-            if answer.recurrence_id in {None, one.key.recurrence_id}:
-                return one
+        about = one.key is not None and one.key.uid == answer.uid
+        if about and one.key is not None and answer.recurrence_id in {None, one.key.recurrence_id}:
+            return one
     return None
 
 

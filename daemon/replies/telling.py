@@ -28,7 +28,7 @@ TOLD = "told"
 
 
 def tell_of_reply(
-    conn: Connection, letter: LetterIn, key: str, about: Delivery, why: str, owner: Owner, now: datetime
+    conn: Connection, letter: LetterIn, *, key: str, about: Delivery, why: str, owner: Owner, now: datetime
 ) -> None:
     """Hand a reply to the owner, quoted, once; with so many in a day only that there are more."""
     if replies.count_since(conn, TOLD, now - A_DAY) >= MOST_A_DAY:
@@ -40,8 +40,8 @@ def tell_of_reply(
             about=now.date().isoformat(),
             subject="More replies than I pass on in a day",
             body=(
-                f"More than {MOST_A_DAY} replies in a day were not clear to me. They are in your inbox, as every "
-                "reply is; I pass on no more of them today."
+                f"More than {MOST_A_DAY} replies in a day were not clear to me. They are in your inbox, as "
+                "every reply is; I pass on no more of them today."
             ),
         )
         return
@@ -55,8 +55,8 @@ def tell_of_reply(
         about=key,
         subject=f"A reply from {clean(letter.sender or about.to)}: {clean(about.subject)}",
         body=(
-            f"{clean(letter.sender or 'Somebody')} wrote in reply to “{clean(about.subject)}”:\n\n{quoted}\n\n"
-            f"{why} The mail itself is in your inbox."
+            f"{clean(letter.sender or 'Somebody')} wrote in reply to “{clean(about.subject)}”:\n\n"
+            f"{quoted}\n\n{why} The mail itself is in your inbox."
         ),
     )
 
@@ -73,8 +73,8 @@ def tell_of_bounce(conn: Connection, bounce: Bounce, about: Delivery, owner: Own
         body=(
             f"This message came back for good:\n\n    {clean(about.subject)}\n    to {clean(about.to)}\n\n"
             f"The mail server says:\n\n    {clean(bounce.status)} {clean(bounce.why, 300)}\n\n"
-            "I write no more to this address. Please look whether it is still right. Once it takes mail again:"
-            f"\n\n    rebookd optout remove {clean(about.to)}"
+            "I write no more to this address. Please look whether it is still right. Once it takes mail "
+            f"again:\n\n    rebookd optout remove {clean(about.to)}"
         ),
     )
 
@@ -91,8 +91,8 @@ def tell_of_inbox(conn: Connection, row: InboxRow, why: str, owner: Owner, now: 
         subject=f"I cannot read the replies in {clean(row.name)}",
         body=(
             f"Since {since:%Y-%m-%d %H:%M} I cannot read {clean(row.name)}:\n\n    {clean(why, 500)}\n\n"
-            "Until I can, replies by mail are not taken as answers; they reach you as ever, and nothing is lost. "
-            "If replies are not to be read, write `replies: false` under `mail:`. I keep trying."
+            "Until I can, replies by mail are not taken as answers; they reach you as ever, and nothing is "
+            "lost. If replies are not to be read, write `replies: false` under `mail:`. I keep trying."
         ),
     )
 
