@@ -32,6 +32,10 @@ class Beats:
 
     def stuck(self) -> list[str]:
         """The parts that have been silent for too long."""
+        return [name for name, is_stuck in self.parts().items() if is_stuck]
+
+    def parts(self) -> dict[str, bool]:
+        """Every part, and whether it has been silent for too long."""
         now = time.monotonic()
         with self._lock:
-            return sorted(name for name, beat in self._beats.items() if now - beat.last > beat.patience)
+            return {name: now - beat.last > beat.patience for name, beat in sorted(self._beats.items())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from daemon.store.delivery_row import Delivery
 from daemon.store.engine import Store
 from rules.explain import RuleTrace
 from rules.explain import explain as trace_of
-from rules.model import Address, Occurrence, PartStat, Snapshot, Upcoming
+from rules.model import Address, Occurrence, Owner, PartStat, Snapshot, Upcoming
 from rules.people import is_stale, my_answer, organized_by_me, required_people, wish
 from rules.plan import evaluate
 from rules.policy import Mode, Policy
@@ -57,23 +57,7 @@ class Explanation:
 
     def people(self, speaker: Speaker) -> list[str]:
         """Who is in it and what they said, one short sentence each."""
-        return list(self._people(speaker))
-
-    def _people(self, speaker: Speaker) -> Iterator[str]:
-        one, owner = self.meeting, self.seen.owner
-        if organized_by_me(one, owner):
-            yield "you organise it"
-        else:
-            answer = my_answer(one, owner)
-            said = _ANSWERS[answer].replace("has ", "have ") if answer else "are not invited"
-            yield f"{one.organizer or 'nobody'} organises it, and you {said}"
-        for who in one.attendees:
-            if who.address in owner.addresses or who.address == one.organizer:
-                continue
-            stale = ", but to another time" if is_stale(who, one) else ""
-            asked = wish(who, one)
-            rather = f", and asks for {speaker.at(asked.start)}" if asked is not None else ""
-            yield f"{who.address} {_ANSWERS[who.partstat]}{stale}{rather}"
+        return list(people(self.meeting, self.seen.owner, speaker))
 
     def notes(self, speaker: Speaker) -> list[str]:
         """What stands above all rules: a calendar that cannot be seen, what you said since."""
@@ -148,6 +132,28 @@ def explain(store: Store, settings: Settings, meeting: Occurrence, now: datetime
         told=told,
         agreed=agreed,
     )
+
+
+def meant(found: Sequence[Occurrence], now: datetime) -> Occurrence:
+    """Of several meetings that fit, earliest first, the one that is meant: the next one, else the last."""
+    return next((one for one in found if one.end_utc > now), found[-1])
+
+
+def people(one: Occurrence, owner: Owner, speaker: Speaker) -> Iterator[str]:
+    """Who is in a meeting and what they said, one short sentence each."""
+    if organized_by_me(one, owner):
+        yield "you organise it"
+    else:
+        answer = my_answer(one, owner)
+        said = _ANSWERS[answer].replace("has ", "have ") if answer else "are not invited"
+        yield f"{one.organizer or 'nobody'} organises it, and you {said}"
+    for who in one.attendees:
+        if who.address in owner.addresses or who.address == one.organizer:
+            continue
+        stale = ", but to another time" if is_stale(who, one) else ""
+        asked = wish(who, one)
+        rather = f", and asks for {speaker.at(asked.start)}" if asked is not None else ""
+        yield f"{who.address} {_ANSWERS[who.partstat]}{stale}{rather}"
 
 
 def _became(agreed: Agreement) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -43,3 +45,11 @@ def _demoted(conn: Connection, policy: Policy) -> dict[str, Mode]:
 def digest(rule: Rule) -> str:
     """What tells a rule from what it was before somebody edited it."""
     return hashlib.sha256(rule.model_dump_json().encode()).hexdigest()
+
+
+def in_words(match: dict[str, Any]) -> str:
+    """A match as it could be given again."""
+    return ", ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in match.items()
+    )

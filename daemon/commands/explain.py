@@ -15,7 +15,7 @@ from daemon.commands.insight import looking_ahead
 from daemon.commands.work import find_meetings
 from daemon.config.problems import printable
 from daemon.config.settings import Settings
-from daemon.explanation import Explanation, as_dict
+from daemon.explanation import Explanation, as_dict, meant
 from daemon.explanation import explain as explained
 from daemon.store import agenda
 from daemon.store.engine import Store
@@ -57,8 +57,7 @@ def _meant(store: Store, event: str, now: datetime) -> Occurrence:
     """The meeting that is meant: of several the next one, else the last. Raises Failure without one."""
     with store.read() as conn:
         found = find_meetings(agenda.find(conn, event), event)
-    ahead = [one for one in found if one.end_utc > now]
-    one = ahead[0] if ahead else found[-1]
+    one = meant(found, now)
     others = sorted({other.key.uid for other in found} - {one.key.uid})
     if others:
         click.echo(f"rebookd: '{event}' also fits {', '.join(others[:5])}", err=True)

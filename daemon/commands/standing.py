@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from daemon.config.settings import Settings
 from daemon.config.validation import validate
 from daemon.config.yaml_tree import parse_yaml
 from daemon.exits import Failure
+from daemon.standing import in_words
 from daemon.store import agenda, deliveries, optouts, silences
 from daemon.store.optouts import OptOut
 from daemon.store.silences import StoredSilence
@@ -148,14 +148,6 @@ def _cautions(match: dict[str, Any], settings: Settings) -> list[str]:
         for pattern in patterns or ()
         if not any(pattern.matches(name) for name in names)
     ]
-
-
-def in_words(match: dict[str, Any]) -> str:
-    """A match as it could be given again."""
-    return ", ".join(
-        f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for key, value in match.items()
-    )
 
 
 @silence.command("list")

@@ -125,6 +125,13 @@ def overdue(conn: Connection, since: datetime) -> list[Agreement]:
     return _select(conn, c.state == Stage.TAKEN.value, c.created_at <= since)
 
 
+def within(conn: Connection, start: datetime, end: datetime) -> list[Agreement]:
+    """What was agreed on and carried out, from or to a time in [start, end) (UTC)."""
+    c = agreements.c
+    from_there, to_there = ((at >= start) & (at < end) for at in (c.start, c.new_start))
+    return _select(conn, c.state == Stage.DONE.value, from_there | to_there)
+
+
 def settle(conn: Connection, id_: int, state: Stage, now: datetime, why: str = "") -> bool:
     """Say what became of one that is to be carried out, or failed and is tried anew; False for any other."""
     c = agreements.c

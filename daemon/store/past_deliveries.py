@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from daemon.store.delivery_row import Delivery, to_delivery
 from daemon.store.engine import owner_of
 from daemon.store.schema import deliveries
+from rules.delivery import State
 from rules.model import Identity
 
 
@@ -17,6 +18,14 @@ def about(conn: Connection, identity: Identity) -> list[Delivery]:
     """Every message about one meeting, oldest first, without their rendered text."""
     c = deliveries.c
     return list(_each(conn, c.uid == identity.uid, c.recurrence_id == (identity.recurrence_id or "")))
+
+
+def latest(conn: Connection, states: Collection[State], limit: int) -> list[Delivery]:
+    """What last came into one of these states, the latest first, without their rendered text."""
+    c = deliveries.c
+    columns = [column for column in c if column.name != "raw"]
+    query = select(*columns).where(c.owner == owner_of(conn), c.state.in_(states))
+    return [to_delivery(row) for row in conn.execute(query.order_by(c.changed_at.desc(), c.id).limit(limit))]
 
 
 def planned_since(conn: Connection, since: datetime) -> Iterator[Delivery]:
