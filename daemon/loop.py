@@ -1,4 +1,4 @@
-"""The running daemon: one thread polls each account, one sends, and a one-second tick decides.
+"""The running daemon: a thread polls each account, one sends, one reads replies; a one-second tick decides.
 
 `schedule` only ticks. Due times live in the store, because `schedule` neither replays missed runs nor
 survives a raising job or a clock set back.
@@ -49,7 +49,11 @@ LOGIN_AGAIN = timedelta(hours=1)
 POLL_PATIENCE = 300.0
 DECIDE_PATIENCE = 120.0
 SEND_PATIENCE = 300.0
+REPLY_PATIENCE = 300.0
 """Seconds without a sign of life after which a part counts as stuck."""
+
+REPLIES_EVERY = timedelta(minutes=1)
+"""Between two looks into the inbox."""
 
 STATUS_EVERY = 60
 """Seconds between two lines for `systemctl status`."""
@@ -114,6 +118,10 @@ class Daemon:
         self._threads.append(
             threading.Thread(target=self._send_for_ever, args=(office,), name="send", daemon=True)
         )
+        if office.settings.config.mail.reads_replies:
+            self._threads.append(
+                threading.Thread(target=self._read_for_ever, args=(office,), name="replies", daemon=True)
+            )
         for thread in self._threads:
             thread.start()
         if office.settings.config.answers is not None:
@@ -197,6 +205,16 @@ class Daemon:
             self._nudge.wait(TICK)
             self._nudge.clear()
         self._beats.forget("send")
+
+    def _read_for_ever(self, office: Office) -> None:
+        """Look into the inbox, seldom where only its owner can mend that it cannot be read."""
+        while not office.stopping.is_set():
+            report = self._guarded("replies", REPLY_PATIENCE, office.read_replies)
+            wait = LOGIN_AGAIN if report is not None and report.for_owner else REPLIES_EVERY
+            self._beats.beat("replies", wait.total_seconds() + REPLY_PATIENCE)
+            give_back()
+            office.stopping.wait(wait.total_seconds())
+        self._beats.forget("replies")
 
     def _guarded(self, part: str, patience: float, work: Callable[[], T]) -> T | None:
         """Do it, whatever it raises; only a failing store ends the daemon."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from connectors.base import AttendanceSource, CalendarConnector, Drafts, Mailer
+from connectors.base import AttendanceSource, CalendarConnector, Drafts, Inbox, Mailer
 from daemon import notices, wiring
 from daemon.answers import Answering
 from daemon.attendance import AttendanceReader, is_asked
@@ -36,6 +36,7 @@ from rules.presence import Terms
 if TYPE_CHECKING:
     from daemon.links import Links
     from daemon.mail.scribe import Scribe
+    from daemon.replies.reader import ReadReport, ReplyReader
 
 Connect = Callable[[Settings, str], CalendarConnector]
 
@@ -50,6 +51,7 @@ class Round:
     """What one round did."""
 
     polls: list[PollReport] = field(default_factory=list)
+    replies: ReadReport | None = None
     decided: Decided = field(default_factory=Decided)
     sent: SendReport | None = None
 
@@ -57,8 +59,8 @@ class Round:
 class Office:
     """Everything one configuration needs to poll, decide and send.
 
-    ``nudge`` has the outbox looked at at once. ``connect``, ``mailer``, ``drafts``, ``webhook`` and
-    ``attendance`` stand in for the configured ones, for tests.
+    ``nudge`` has the outbox looked at at once. ``connect``, ``mailer``, ``drafts``, ``inbox``,
+    ``webhook`` and ``attendance`` stand in for the configured ones, for tests.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Office:
         connect: Connect = wiring.connector,
         mailer: Mailer | None = None,
         drafts: Drafts | None = None,
+        inbox: Inbox | None = None,
         webhook: Callable[[Settings, str], Poster] = wiring.webhook,
         attendance: Callable[[Settings, str], AttendanceSource] = wiring.attendance,
     ) -> None:
@@ -82,6 +85,7 @@ class Office:
         self.answering = Answering(
             store=store, settings=settings, clock=clock, refresh=self.refresh, nudge=nudge
         )
+        self._inbox = inbox
         self._reading = Reading(settings.accounts)
         self._connect = connect
         self._connectors: dict[tuple[str, str], CalendarConnector] = {}
@@ -126,6 +130,22 @@ class Office:
 
         colleagues = Colleagues(self._connect_to_send)
         return Scribe(self.store, self.settings, self.clock, colleagues, lambda: self.links)
+
+    @cached_property
+    def replies(self) -> ReplyReader | None:
+        """Who reads what is replied, if anyone; made for the first look."""
+        inbox = self._inbox or wiring.inbox(self.settings)
+        if inbox is None:
+            return None
+        from daemon.replies.reader import ReplyReader  # noqa: PLC0415 - with the inbox
+
+        return ReplyReader(
+            self.store, self.settings, self.clock, inbox, self.answering, stopping=self.stopping.is_set
+        )
+
+    def read_replies(self) -> ReadReport | None:
+        """Take what was replied since the last look; None where no inbox is read. Call from one thread."""
+        return self.replies.read() if self.replies is not None else None
 
     @cached_property
     def links(self) -> Links | None:
@@ -216,8 +236,9 @@ class Office:
         return self.outbox.run(self.clock.now())
 
     def round(self, progress: Progress | None = None) -> Round:
-        """Poll, decide and send, once."""
-        return Round(polls=self.poll_all(progress), decided=self.decide(), sent=self.send())
+        """Poll, read replies, decide and send, once."""
+        polls = self.poll_all(progress)
+        return Round(polls=polls, replies=self.read_replies(), decided=self.decide(), sent=self.send())
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -225,6 +246,8 @@ class Office:
             connector.close()
         for reader in self._readers.values():
             reader.close()
+        if "replies" in self.__dict__ and self.replies is not None:
+            self.replies.close()
         self._connectors.clear()
 
     def _compose(self, delivery: Delivery, companions: Sequence[Delivery]) -> Mail:
