@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ class Mail:
     uid: int
     raw: bytes
     flags: set[str] = field(default_factory=set)
+    day: date = date.max
 
     def has(self, name: str, value: str) -> bool:
         """Whether a header of that name holds the value."""
@@ -36,10 +38,12 @@ class Mail:
 
 @dataclass
 class Folder:
-    """A folder: its flags, its messages."""
+    """A folder: its flags, its messages, its UIDVALIDITY and the UID of its next message."""
 
     flags: str = ""
     mails: list[Mail] = field(default_factory=list)
+    validity: int = 1
+    next_uid: int = 1
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,11 @@ class FakeImap:
             thread.join(timeout=5)
         self._listener.close()
 
-    def deliver(self, folder: str, raw: bytes, *flags: str) -> None:
-        """Put a message into a folder, as another program does."""
+    def deliver(self, folder: str, raw: bytes, *flags: str, day: date = date.max) -> None:
+        """Put a message into a folder, as another program does, on a day; no day is later than any."""
         held = self.folders[folder]
-        uid = max((mail.uid for mail in held.mails), default=0) + 1
-        held.mails.append(Mail(uid, raw, set(flags)))
+        held.mails.append(Mail(held.next_uid, raw, set(flags), day))
+        held.next_uid += 1
 
     def _accept(self) -> None:
         while not self._stop.is_set():
@@ -212,6 +216,8 @@ class _Conversation:
             return "NO no such folder"
         self.folder = self.server.folders[name]
         self.send(f"* {len(self.folder.mails)} EXISTS")
+        self.send(f"* OK [UIDVALIDITY {self.folder.validity}] these UIDs")
+        self.send(f"* OK [UIDNEXT {self.folder.next_uid}] the next")
         return "OK [READ-WRITE] done"
 
     _examine = _select
@@ -225,6 +231,9 @@ class _Conversation:
         return "OK done"
 
     def _uid_search(self, words: str, _body: bytes) -> str:
+        if "HEADER" not in words:
+            self.send(f"* SEARCH {' '.join(map(str, self.numbered(words)))}".rstrip())
+            return "OK done"
         wanted = re.findall(r'HEADER (\S+) "([^"]*)"', words)
         found = [
             str(mail.uid)
@@ -233,6 +242,38 @@ class _Conversation:
             and not ("UNDELETED" in words and "\\Deleted" in mail.flags)
         ]
         self.send(f"* SEARCH {' '.join(found)}".rstrip())
+        return "OK done"
+
+    def numbered(self, words: str) -> list[int]:
+        """UID n:* and SINCE (RFC 3501 section 6.4.4); a range up to * always holds the last message."""
+        there = [mail.uid for mail in self.folder.mails]
+        if since := re.search(r"SINCE (\d{1,2}-\w{3}-\d{4})", words):
+            day = datetime.strptime(since[1], "%d-%b-%Y").replace(tzinfo=UTC).date()
+            return [mail.uid for mail in self.folder.mails if mail.day >= day]
+        first = re.search(r"UID (\d+):\*", words)
+        assert first is not None, words
+        return [uid for uid in there if uid >= int(first[1]) or uid == max(there)]
+
+    def _uid_fetch(self, words: str, _body: bytes) -> str:
+        """Sizes, and bytes; without PEEK the message is read from now on."""
+        uids, _, wanted = words.partition(" ")
+        for number, mail in enumerate(self.folder.mails, start=1):
+            if str(mail.uid) not in uids.split(","):
+                continue
+            told = [f"UID {mail.uid}"] + ([f"RFC822.SIZE {len(mail.raw)}"] if "SIZE" in wanted else [])
+            part = re.search(r"BODY(\.PEEK)?\[\](?:<(\d+)\.(\d+)>)?", wanted)
+            if part is None:
+                self.send(f"* {number} FETCH ({' '.join(told)})")
+                continue
+            if not part[1]:
+                mail.flags.add("\\Seen")
+            start = int(part[2] or 0)
+            body = mail.raw[start : start + int(part[3])] if part[3] else mail.raw
+            place = f"<{start}>" if part[3] else ""
+            self.sock.sendall(
+                f"* {number} FETCH ({' '.join(told)} BODY[]{place} {{{len(body)}}}\r\n".encode()
+            )
+            self.sock.sendall(body + b")\r\n")
         return "OK done"
 
     def _uid_store(self, words: str, _body: bytes) -> str:

@@ -67,6 +67,10 @@ class Box:
     messages: dict[str, Stored] = field(default_factory=dict)
     drafts: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    added: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    """The history: every message that was ever added, with its labels then."""
+    forgotten: int = 0
+    """History before this id is no longer known."""
     aliases: set[str] = field(default_factory=set)
 
     @property
@@ -85,6 +89,7 @@ class Box:
         thread = next((each.thread for each in self.messages.values() if _replies(raw, each.mime)), number)
         made = Stored(number, thread, raw, set(labels), self.mail.google.now())
         self.messages[number] = made
+        self.added.append((number, frozenset(labels)))
         return made
 
     def deliver(self, raw: bytes) -> Stored:
@@ -154,7 +159,7 @@ def profile(call: Call) -> dict[str, Any]:
         "emailAddress": box.user,
         "messagesTotal": len(box.messages),
         "threadsTotal": len({each.thread for each in box.messages.values()}),
-        "historyId": str(len(box.messages) + 1),
+        "historyId": str(len(box.added) + 1),
     }
 
 
@@ -170,6 +175,27 @@ def list_send_as(call: Call) -> dict[str, Any]:
 def send(call: Call) -> dict[str, Any]:
     """A message leaves."""
     return _brief(_box(call).send(_raw(call, call.body)))
+
+
+@serves("gmail.users.history.list")
+def list_history(call: Call) -> dict[str, Any]:
+    """What was added after a history id, oldest first. Raises GoogleError for one that is too old."""
+    box, start = _box(call), int(call.args["startHistoryId"])
+    if start < box.forgotten:
+        raise GoogleError(404, "notFound", "Requested entity was not found.")
+    if call.get("historyTypes", ["messageAdded"]) != ["messageAdded"]:
+        call.google.problems.append("the fake knows no history but that of added messages")
+    rows = []
+    for number, (name, labels) in enumerate(box.added, start=2):
+        if number <= start or (call.get("labelId") and call.args["labelId"] not in labels):
+            continue
+        thread = box.messages[name].thread if name in box.messages else name
+        brief = {"id": name, "threadId": thread, "labelIds": sorted(labels)}
+        told = {"id": name, "threadId": thread}
+        rows.append({"id": str(number), "messages": [told], "messagesAdded": [{"message": brief}]})
+    answer = _page(call, "history", rows)
+    del answer["resultSizeEstimate"]
+    return answer | {"historyId": str(len(box.added) + 1)}
 
 
 @serves("gmail.users.messages.list")
@@ -357,6 +383,8 @@ def _wanted(call: Call, stored: Stored) -> bool:
         if name == "rfc822msgid" and colon:
             told = str(stored.mime.get("Message-ID", "")).strip().strip("<>")
             held &= told == value.strip('"').strip("<>") and bool(told)
+        elif name == "after" and value.isdigit():
+            held &= stored.at.timestamp() >= int(value)
         elif name in ("in", "is", "label") and colon:
             held &= value.upper() in stored.labels or value == "anywhere"
         else:

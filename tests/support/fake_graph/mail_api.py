@@ -129,13 +129,26 @@ def _found(call: Call) -> Message:
 def _listed(call: Call, found: list[Message]) -> Answer:
     """A page of messages, the latest first."""
     box, clauses, rows = call.user.mailbox, _clauses(call), []
-    for each in sorted(found, key=lambda each: each.version, reverse=True):
+    for each in _ordered(call, found):
         made = _message(box, each)
         held = all(_compare(made[name], verb, value) for name, verb, value in clauses)
         if held and each.visible <= call.graph.now():
             wanted = call.option("$select")
             rows.append(select(made | _headers(each), wanted, "message") if wanted else made)
     return call.paged(rows, 10, 1000, "messages")
+
+
+def _ordered(call: Call, found: list[Message]) -> list[Message]:
+    """The latest first, or as the request wants them. Raises GraphError."""
+    order = (call.option("$orderby") or "").lower().split()
+    if not order:
+        return sorted(found, key=lambda each: each.version, reverse=True)
+    clauses = _clauses(call)
+    if order[0] != "receiveddatetime" or (clauses and clauses[0][0] != "receivedDateTime"):
+        message = "The restriction or sort order is too complex for this operation."
+        raise invalid(message, "InefficientFilter")
+    backwards = order[1:] == ["desc"]
+    return sorted(found, key=lambda each: (each.sent or each.created, each.version), reverse=backwards)
 
 
 def _message(box: Box, message: Message) -> Json:
