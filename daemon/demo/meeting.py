@@ -129,7 +129,11 @@ class CalendarApp:
             "PUT", meeting.account, f"{meeting.uid}.ics", meeting.as_ical(), "text/calendar; charset=utf-8"
         )
 
-    def _request(self, method: str, account: str, name: str, body: str, kind: str) -> None:
+    def read(self, meeting: Meeting) -> str:
+        """What the server has of a meeting, as iCalendar text."""
+        return self._request("GET", meeting.account, f"{meeting.uid}.ics", "", "text/calendar")
+
+    def _request(self, method: str, account: str, name: str, body: str, kind: str) -> str:
         answer = self._session.request(
             method,
             f"{self._server.url}{account}/meetings/{name}",
@@ -139,3 +143,4 @@ class CalendarApp:
             timeout=_SECONDS,
         )
         answer.raise_for_status()
+        return answer.text

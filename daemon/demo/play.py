@@ -16,6 +16,7 @@ from pathlib import Path
 from string import Template
 from types import FrameType
 
+from connectors.ical import parse
 from daemon import logs
 from daemon.clock import SetClock, SystemClock
 from daemon.config.settings import Settings, load
@@ -23,18 +24,20 @@ from daemon.demo.authority import certificates, server_context, trusted
 from daemon.demo.google import GoogleServer, google_server
 from daemon.demo.meeting import LISBON, CalendarApp, Meeting
 from daemon.demo.outlook import OutlookServer, outlook_server
-from daemon.demo.servers import CalendarServer, Sink, calendar_server, mail_sink
+from daemon.demo.servers import LOOPBACK, CalendarServer, Sink, calendar_server, free_port, mail_sink
 from daemon.demo.stand_in import StandIn
-from daemon.demo.story import AT_FIRST, CALENDARS, DANA, GOOGLE, MOMENTS, OUTLOOK, Look, Moment
+from daemon.demo.story import AT_FIRST, CALENDARS, DANA, GOOGLE, MOMENTS, OUTLOOK, Look, Moment, Visit
 from daemon.demo.telling import Teller
 from daemon.demo.verdict import Arrival, differences
+from daemon.demo.visitor import link_in, pick
 from daemon.exits import DONE, FAILED, Failure
 from daemon.office import Office, Round
 from daemon.outbox import Outcome
 from daemon.store import agenda, deliveries
 from daemon.store.deliveries import Delivery
 from daemon.store.opening import open_store
-from rules.delivery import State
+from daemon.web.serving import serve
+from rules.delivery import AGREE, State
 from rules.explain import explain
 
 
@@ -66,6 +69,10 @@ def play(keep: str | None) -> int:
         teller.end(wrong, len(arrivals), folders.mails, folders.work if keep else None)
         folders.finished = True
     return FAILED if wrong else DONE
+
+
+_STOPPING = 10.0
+"""Seconds that the answer pages get to stop."""
 
 
 @dataclass(slots=True)
@@ -128,7 +135,10 @@ def _write_files(
     (folder / "rules.yaml").write_text(rules, encoding="utf-8")
     config = Template(ours.joinpath("config.yaml").read_text(encoding="utf-8"))
     path = folder / "config.yaml"
+    answers = f"{LOOPBACK}:{free_port()}"
     places = {
+        "answers_listen": answers,
+        "answers_url": f"http://{answers}",
         "dav_url": server.url,
         "google_url": google.url,
         "outlook_authority": outlook.url.rstrip("/"),
@@ -173,11 +183,15 @@ class _Day:
         self.clock.at = moments[0].at.astimezone(UTC)
         store = open_store(self.settings.state, self.clock.now())
         office = Office(self.settings, store, self.clock)
+        pages = serve(office)
         try:
             office.start()
             for moment in moments:
                 self._moment(office, moment, app)
         finally:
+            if pages is not None:
+                pages.stop()
+                pages.join(_STOPPING)
             office.close()
             store.close()
 
@@ -191,8 +205,12 @@ class _Day:
         if moment.call is not None:
             _, meeting, presences = moment.call
             self.services[meeting.account].record(meeting, list(presences))
+        if moment.visit is not None:
+            self._visit(moment.visit)
         done = office.round()
         self._tell(office, done)
+        if moment.visit is not None:
+            self._show(moment.visit.meeting, app)
         for look in moment.looks:
             self._explain(office, look)
 
@@ -203,6 +221,24 @@ class _Day:
             service.save(meeting)
         else:
             app.save(meeting)
+
+    def _visit(self, visit: Visit) -> None:
+        """Open the page that the last mail to somebody leads to, and pick a time there."""
+        mails = [content for path, content in self.sink.taken if path.stem.endswith(visit.who.address)]
+        self.teller.visit(visit.words)
+        try:
+            self.teller.page(*pick(link_in(mails[-1]), visit.choice))
+        except (LookupError, OSError) as error:
+            self.troubles.append(f"the answer page did not work: {error}")
+
+    def _show(self, meeting: Meeting, app: CalendarApp) -> None:
+        """The meeting as its calendar has it now; it must be where it was agreed to be."""
+        event = parse(app.read(meeting), LISBON.key).events[0]
+        start = event.start.aware
+        self.teller.moved(meeting, start, event.details["sequence"])
+        offered = self._sent[-1].start
+        if start == meeting.start or start != offered:
+            self.troubles.append(f"“{meeting.title}” is not at the time that was picked, but at {start}")
 
     def _tell(self, office: Office, done: Round) -> None:
         self.teller.polled(done.polls)
@@ -224,6 +260,9 @@ class _Day:
         assert delivery is not None  # noqa: S101 - rows are never deleted
         if delivery.state is not State.SENT:
             self.teller.unsent(delivery)
+            return
+        if delivery.do == AGREE:
+            self.teller.deed(delivery)
             return
         self._sent.append(delivery)
         account = self.settings.accounts[delivery.key.calendar.account] if delivery.key else None

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,12 @@ import radicale.config
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody has just now."""
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)

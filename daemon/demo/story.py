@@ -48,12 +48,25 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Somebody opens the link in their last mail and picks one of its times, counted from 1.
+
+    ``meeting`` is the one that moves there.
+    """
+
+    words: str
+    who: Person
+    choice: int
+    meeting: Meeting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """One point of the day: what people do, then one round of rebookd.
 
     ``deeds`` are told as they are done, each with the meeting as it is afterwards. ``call`` is one that is
-    over: told in words, with its meeting and who was in it. ``restart`` starts rebookd again on the same
-    state file before the round.
+    over: told in words, with its meeting and who was in it. ``visit`` is one to an answer page. ``restart``
+    starts rebookd again on the same state file before the round.
     """
 
     at: datetime
@@ -61,6 +74,7 @@ class Moment:
     deeds: tuple[tuple[str, Meeting], ...] = ()
     call: tuple[str, Meeting, tuple[Presence, ...]] | None = None
     expected: tuple[Expected, ...] = ()
+    visit: Visit | None = None
     looks: tuple[Look, ...] = ()
     restart: bool = False
 
@@ -236,5 +250,18 @@ MOMENTS = (
         title="rebookd is started again on the same state file",
         looks=(Look(uid=SYNC.uid, rule="no-show"), Look(uid=PRICING.uid, rule="clash")),
         restart=True,
+    ),
+    Moment(
+        at=at("16:45"),
+        title="Jo picks a time",
+        visit=Visit(
+            words="Jo opens the link in the mail and picks the second time", who=JO, choice=2, meeting=KICKOFF
+        ),
+        expected=(Expected(rule="rebookd", step="new-time", to=JO.address),),
+    ),
+    Moment(
+        at=at("16:46"),
+        title="everybody knows",
+        looks=(Look(uid=KICKOFF.uid, rule="unanswered"),),
     ),
 )

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.config.settings import Settings
+from daemon.demo.meeting import Meeting
 from daemon.demo.story import Moment
 from daemon.demo.verdict import Arrival
 from daemon.mail.readable import readable
@@ -22,7 +23,7 @@ from daemon.poll import PollReport
 from daemon.store.deliveries import Delivery
 from rules.explain import RuleTrace, StepTrace
 from rules.look import Stage
-from rules.model import Because, Intent, Occurrence
+from rules.model import Because, Intent, Interval, Occurrence
 
 WIDEST = 88
 _LABEL = 10
@@ -71,6 +72,24 @@ class Teller:
             self._line("people", words, style="yellow")
         if moment.call is not None:
             self._line("call", moment.call[0], style="yellow")
+
+    def visit(self, words: str) -> None:
+        """Somebody opens an answer page."""
+        self._line("page", words, style="yellow")
+
+    def page(self, words: str, shown_by: str) -> None:
+        """What the page says after it."""
+        self._line("", f"“{words}”, says the page (played by {shown_by})", style="yellow")
+
+    def moved(self, meeting: Meeting, start: datetime, sequence: int) -> None:
+        """Where a meeting is now."""
+        when = spoken(Interval(start, start), self._zone, None, language("en"))["short"]
+        words = f"“{meeting.title}” is at {when} now, SEQUENCE {sequence}, and its UID is the same"
+        self._line("calendar", words, style="green")
+
+    def deed(self, delivery: Delivery) -> None:
+        """Something that was done, and is no mail."""
+        self._line("done", f"{delivery.subject} ({delivery.reason})", style="green")
 
     def polled(self, reports: Iterable[PollReport]) -> None:
         """Which accounts were read, and what was new there."""

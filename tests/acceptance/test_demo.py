@@ -22,6 +22,7 @@ EXPECTED = [
     ("14:00", "di@umbrella.example", "clash/move"),
     ("15:00", "di@umbrella.example", "other-time/offer"),
     ("16:00", "jo@acme.example", "unanswered/move"),
+    ("16:45", "jo@acme.example", "rebookd/new-time"),
 ]
 
 
@@ -70,7 +71,7 @@ def test_every_expected_mail_leaves_once(day: tuple[Path, subprocess.CompletedPr
     """It exits 0, and its table lists each mail with its time, recipient and rule."""
     _, done = day
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 mails left, each once, and no other." in done.stdout
+    assert "7 mails left, each once, and no other." in done.stdout
     table = done.stdout.split("What left")[1]
     rows = re.findall(r"^ (\d\d:\d\d) +(\S+@\S+) .* (\S+/\S+) *$", table, re.MULTILINE)
     assert rows == EXPECTED
