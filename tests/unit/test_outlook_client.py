@@ -46,6 +46,12 @@ def connect(graph: FakeGraph, *, limits: Limits = LIMITS, pace: Pace | None = No
     return GraphClient(token, graph.root, account="acme", pace=pace, limits=limits)
 
 
+def events(graph: FakeGraph, count: int) -> list[str]:
+    """The paths of so many events of Dana's."""
+    make = graph.users[ME].primary.event
+    return [f"events/{make(f'e{number}', NOW, NOW)}?$select=subject" for number in range(count)]
+
+
 class Renewed:
     """Tokens that can be renewed; ``forgotten`` are those that were not taken."""
 
@@ -188,21 +194,23 @@ def test_no_more_than_four_at_once(graph: FakeGraph) -> None:
     assert {request.status for request in graph.requests} == {200}
 
 
-def test_a_batch_counts_for_all_its_parts() -> None:
-    """Graph asks the mailbox for four of them at the same time: nothing else is under way with it."""
-    pace, begun = graph_pace(), threading.Event()
-
-    def other() -> None:
+def test_a_batch_counts_for_all_its_parts(graph: FakeGraph) -> None:
+    """It waits until nothing else is under way, since Graph asks the mailbox for four parts at once."""
+    clock = Idle()
+    pace = Pace(
+        "M", burst=2 * AT_ONCE, per_minute=60, at_once=AT_ONCE, monotonic=clock.now, sleep=clock.sleep
+    )
+    client, paths = connect(graph, pace=pace), events(graph, 2 * AT_ONCE)
+    with ThreadPoolExecutor(1) as pool:
         with pace.slot():
-            begun.set()
-
-    thread = threading.Thread(target=other)
-    with pace.slot(2 * AT_ONCE):
-        thread.start()
-        assert not begun.wait(0.05)
-    assert begun.wait(5)
-    thread.join(5)
-    assert not thread.is_alive()
+            looking = pool.submit(client.look_up, paths)
+            with pytest.raises(TimeoutError):
+                looking.result(0.05)
+            assert graph.requests == []
+        assert len(looking.result(5)) == len(paths)
+    assert clock.slept == []
+    client.get("calendars")
+    assert clock.slept == [1.0]
 
 
 @pytest.mark.parametrize("parts", [1, AT_ONCE])
@@ -284,12 +292,6 @@ def test_a_list_that_circles_ends(graph: FakeGraph, links: list[str]) -> None:
     with pytest.raises(Retryable, match="not whole"):
         list(connect(graph).pages("calendars"))
     assert len(graph.requests) == len(links)
-
-
-def events(graph: FakeGraph, count: int) -> list[str]:
-    """The paths of so many events of Dana's."""
-    make = graph.users[ME].primary.event
-    return [f"events/{make(f'e{number}', NOW, NOW)}?$select=subject" for number in range(count)]
 
 
 def test_many_are_looked_up_together(graph: FakeGraph) -> None:

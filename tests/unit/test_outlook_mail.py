@@ -295,6 +295,17 @@ def test_a_draft_sent_by_hand_is_known_as_sent(
     assert (outlook(graph) if restarted else mailbox).state(ID) is DraftState.SENT
 
 
+def test_a_draft_is_known_by_its_id(graph: FakeGraph, box: Box) -> None:
+    """Which it keeps, though it lost its Message-ID and its mark."""
+    mailbox = outlook(graph)
+    mailbox.put(letter(), ID)
+    [draft] = box.inside("drafts")
+    draft.raw = letter(message_id=OTHER)
+    assert mailbox.state(ID) is DraftState.WAITING
+    box.send_draft(draft.id)
+    assert mailbox.state(ID) is DraftState.SENT
+
+
 @pytest.mark.parametrize("restarted", [True, False])
 def test_an_edited_draft_is_known_by_its_mark(graph: FakeGraph, box: Box, *, restarted: bool) -> None:
     """A mail program that gives it another Message-ID, or sends a copy of it, leaves the mark alone."""
