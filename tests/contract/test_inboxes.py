@@ -108,7 +108,7 @@ def _gmail(stack: ExitStack, clock: _Clock) -> Box:
     held = google.mail.box(ME)
 
     def forget() -> None:
-        held.forgotten = 10_000
+        held.forgotten = len(held.added) + 1
 
     def deliver(raw: bytes) -> None:
         held.deliver(raw)
