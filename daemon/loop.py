@@ -74,7 +74,7 @@ class Daemon:
         self._failure: StoreError | None = None
         self._office = Office(settings, store, clock, nudge=self._nudge.set)
         self._threads: list[threading.Thread] = []
-        self._pages: Server | None = None
+        self._servers: list[Server] = []
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises StoreError when the state can no longer be trusted."""
@@ -127,26 +127,34 @@ class Daemon:
         if office.settings.config.answers is not None:
             from daemon.web.serving import serve  # noqa: PLC0415 - memory that only answer pages need
 
-            self._pages = serve(office)
+            self._keep(serve(office))
+        if office.settings.config.dashboard is not None:
+            from daemon.dashboard import serving  # noqa: PLC0415 - memory that only a dashboard needs
+
+            self._keep(serving.serve(office, self._beats))
         log.info(
             "running", accounts=sorted(office.settings.accounts), rules=len(office.settings.policy.rules)
         )
         self._notifier.ready(f"watching {len(office.settings.accounts)} accounts")
+
+    def _keep(self, server: Server | None) -> None:
+        """Remember what is served, to be stopped."""
+        if server is not None:
+            self._servers.append(server)
 
     def _end(self) -> None:
         """Let everyone finish what is in hand, and nothing more."""
         self._office.stopping.set()
         self._nudge.set()
         deadline = time.monotonic() + GRACE
-        pages, self._pages = self._pages, None
-        if pages is not None:
-            pages.stop()
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.stop()
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             self._beats.forget(thread.name)
         late = [thread.name for thread in self._threads if thread.is_alive()]
-        if pages is not None and not pages.join(max(0.0, deadline - time.monotonic())):
-            late.append(pages.name)
+        late += [one.name for one in servers if not one.join(max(0.0, deadline - time.monotonic()))]
         if late:
             log.warning("left behind; nothing of it is lost", threads=late)
         else:
