@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import available_timezones
 
 from sqlalchemy import Connection
 
@@ -20,6 +19,7 @@ from daemon.mail.invitation import calendar_part
 from daemon.mail.letter import FOR_OWNER, Letter
 from daemon.mail.message import Mail
 from daemon.mail.offers import offers, reach
+from daemon.mail.spoken_time import zone_of
 from daemon.store import agenda, agreements, answers, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
@@ -154,7 +154,7 @@ class Scribe:
         owner = self._settings.owner
         account = self._account(intent)
         for_owner = intent.do in FOR_OWNER
-        zone = zone or (owner.zone if for_owner else self._zone_of(account, occurrence))
+        zone = zone or (owner.zone if for_owner else zone_of(account.time_zone, occurrence.tzid, owner.zone))
         step = self._steps.get((intent.rule, intent.step))
         slots: tuple[Interval, ...] = ()
         if intent.do == COUNTER:
@@ -204,13 +204,6 @@ class Scribe:
         """The client, or the account without one, behind whose wall a meeting lies."""
         account = self._account(intent)
         return account.client or account.name
-
-    def _zone_of(self, account: Account, occurrence: Occurrence) -> str:
-        """The recipient's zone: what the configuration says, else the event's own, else the owner's."""
-        for name in (account.time_zone, occurrence.tzid):
-            if name and name != "UTC" and name in available_timezones():
-                return name
-        return self._settings.owner.zone
 
 
 def templates_dir(settings: Settings) -> Path:

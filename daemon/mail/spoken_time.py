@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 from babel.dates import format_date
 
@@ -73,6 +74,21 @@ def zone(name: str, otherwise: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         return ZoneInfo(otherwise)
+
+
+def is_zone(name: str) -> bool:
+    """Whether there is a zone of that name."""
+    return name in _zones()
+
+
+def zone_of(theirs: str | None, events: str | None, mine: str) -> str:
+    """The zone to speak in: what is said of the reader, else that of the event if it has one, else mine."""
+    return next((name for name in (theirs, events) if name and name != "UTC" and is_zone(name)), mine)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def same_wall_time(interval: Interval, one: ZoneInfo, other: ZoneInfo) -> bool:

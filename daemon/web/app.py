@@ -27,13 +27,14 @@ from starlette.routing import BaseRoute, Route
 
 from daemon.answers import Answering, Standing
 from daemon.links import Links, Purpose, is_about, path_of, purpose_of
+from daemon.mail.spoken_time import is_zone
 from daemon.store import attendance, optouts
 from daemon.web.forms import Form, Mistake, Refused, read_form, slot_word, wished
 from daemon.web.guard import Guard
 from daemon.web.limits import Bucket
 from daemon.web.pages import draw
 from daemon.web.views import Visit, length_of, plain, view
-from daemon.web.zones import chosen, is_zone
+from daemon.web.zones import chosen
 from rules.model import Held, PartStat
 
 SOURCE = "the answer page"

@@ -16,11 +16,11 @@ from daemon.config.settings import Settings
 from daemon.links import Purpose, path_of
 from daemon.mail.foreign_text import clean, without_marks
 from daemon.mail.letter import FOR_OWNER
-from daemon.mail.spoken_time import language, same_wall_time, spoken, zone
+from daemon.mail.spoken_time import language, same_wall_time, spoken, zone, zone_of
 from daemon.store.agreements import Stage
 from daemon.web.forms import Form, slot_word
 from daemon.web.words import words
-from daemon.web.zones import choices, chosen, zone_of
+from daemon.web.zones import chosen, options
 from rules.detections import Unconfirmed
 from rules.model import Address, CuType, Held, Interval, Occurrence, PartStat
 from rules.people import required_people
@@ -75,7 +75,9 @@ class Visit:
         """The zone in which their mail showed times."""
         if self.for_owner:
             return self.settings.owner.zone
-        return zone_of(self.settings, self._account, self.question.occurrence)
+        account, occurrence = self.settings.accounts.get(self._account), self.question.occurrence
+        theirs, events = account.time_zone if account else None, occurrence.tzid if occurrence else None
+        return zone_of(theirs, events, self.settings.owner.zone)
 
     @property
     def _account(self) -> str:
@@ -123,7 +125,7 @@ def _frame(visit: Visit) -> dict[str, Any]:
         "path": path_of(visit.purpose, visit.token),
         "seal": visit.seal,
         "zone": here.key,
-        "zones": choices(here.key, visit.home, owner.zone),
+        "zones": options(here.key, visit.home, owner.zone),
         "zone_chosen": visit.zone_name is not None,
         "meeting": _times(visit, [_span(occurrence)])[0] if occurrence else None,
         "ahead": occurrence is not None and occurrence.start_utc > visit.now,

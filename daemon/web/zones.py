@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from daemon.config.settings import Settings
-from rules.model import Occurrence
+from markupsafe import Markup
 
-
-def zone_of(settings: Settings, account: str, occurrence: Occurrence | None) -> str:
-    """The recipient's zone: what the configuration says, else the event's own, else the owner's."""
-    seen = settings.accounts.get(account)
-    for name in (seen.time_zone if seen else None, occurrence.tzid if occurrence else None):
-        if name and name != "UTC" and is_zone(name):
-            return name
-    return settings.owner.zone
+from daemon.mail.spoken_time import is_zone
 
 
 def chosen(name: str | None, otherwise: str) -> ZoneInfo:
@@ -24,19 +16,12 @@ def chosen(name: str | None, otherwise: str) -> ZoneInfo:
     return ZoneInfo(name if name and is_zone(name) else otherwise)
 
 
-def is_zone(name: str) -> bool:
-    """Whether there is such a zone."""
-    return name in _all()
-
-
-def choices(*also: str) -> list[str]:
-    """The zones to choose from, one for each place of the world that has its own, and these."""
-    return sorted({*_places(), *also})
-
-
-@cache
-def _all() -> frozenset[str]:
-    return frozenset(available_timezones())
+@lru_cache(maxsize=64)
+def options(selected: str, *also: str) -> Markup:
+    """The zones to choose from: one for each place of the world that has its own, and these."""
+    names = sorted({*_places(), selected, *also})
+    marked = ((Markup(" selected") if name == selected else "", name) for name in names)
+    return Markup("\n").join(Markup("<option{}>{}").format(*one) for one in marked)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -84,6 +84,14 @@ class Visitor:
     ) -> Seen:
         """One request."""
         return asyncio.run(self._ask(path, method, pieces or [body], {**self.headers, **(headers or {})}))
+
+    def look(self, paths: Iterable[tuple[str, str]]) -> set[int]:
+        """Look at many pages, each with its method, one after the other; the statuses that came back."""
+
+        async def all_of_them() -> set[int]:
+            return {(await self._ask(path, method, [b""], self.headers)).status for path, method in paths}
+
+        return asyncio.run(all_of_them())
 
     def get(self, path: str) -> Seen:
         """Look."""
@@ -187,11 +195,11 @@ class Desk(World):
     def offered(
         self, uid: str = "kickoff", *, hours: float = 40, people: Mapping[str, str] | None = None, **more: str
     ) -> str:
-        """A meeting that Jo declined, and where the offer of other times leads."""
+        """A meeting that all its people declined, and where the offer of other times to Jo leads."""
         people = people or {JO: "ACCEPTED"}
         self.put("acme", uid, event(uid, at(hours), dict(people), **more))
         self.round(0.01)
-        self.put("acme", uid, event(uid, at(hours), {**people, JO: "DECLINED"}, **more))
+        self.put("acme", uid, event(uid, at(hours), dict.fromkeys(people, "DECLINED"), **more))
         self.round(0.01)
         self.round(1)
         return self.path(self.left(step="other"))
