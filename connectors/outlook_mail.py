@@ -137,7 +137,7 @@ class OutlookMail:
         query = {
             "$select": f"{_FIELDS},internetMessageHeaders",
             "$top": str(LOOK_BACK),
-            "$orderby": "lastModifiedDateTime desc",
+            "$orderby": "receivedDateTime desc",
         }
         newest = (self._get(f"mailFolders/{one}/messages", **query) for one in ("drafts", "sentitems"))
         return [

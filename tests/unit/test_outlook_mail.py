@@ -19,6 +19,7 @@ from connectors.base import (
     Unreachable,
 )
 from connectors.http import Limits
+from connectors.mailbox import LOOK_BACK
 from connectors.outlook_client import GraphClient
 from connectors.outlook_mail import OutlookMail
 from tests.support import faults
@@ -322,6 +323,14 @@ def test_an_edited_draft_is_known_by_its_mark(graph: FakeGraph, box: Box, *, res
     assert looked.state(ID) is DraftState.SENT
     looked.remove(ID)
     assert len(box.sent) == 1
+
+
+def test_the_newest_of_many_sent_messages_are_looked_at(graph: FakeGraph, box: Box) -> None:
+    """However much was sent before."""
+    for number in range(LOOK_BACK + 5):
+        box.send(letter(message_id=f"<{number}.earlier@acme.example>"))
+    box.send(letter(message_id=OTHER, X_Rebookd_Id=ID.strip("<>")))
+    assert outlook(graph).state(ID) is DraftState.SENT
 
 
 def test_the_mark_of_another_draft_says_nothing(graph: FakeGraph, box: Box) -> None:
