@@ -111,7 +111,7 @@ class _Pages:
         id_ = _number(request.query_params.get("done", ""))
         row = deliveries.get(conn, id_) if id_ is not None else None
         if row is not None:
-            return f"{late}Message {row.id}: {_became(row, speaker)}"
+            return f"{late}Message {row.id}: {_became(row, speaker)}."
         ended = _number(request.query_params.get("ended", ""))
         if ended is not None and ended not in {
             one.id for one in silences.active(conn, self._office.clock.now())
@@ -260,7 +260,7 @@ def _became(row: Delivery, speaker: Speaker) -> str:
     """What became of a message, without the hint that is for a terminal."""
     if row.state is State.HELD:
         why = f": {row.error}" if row.error else ""
-        return clean(f"it waits for your word until {speaker.at(row.until)}{why}", 400)
+        return clean(f"Held until {speaker.at(row.until)}{why}", 400)
     return clean(speaker.delivery(row), 400)
 
 

@@ -35,11 +35,15 @@ _AGAIN = (State.UNKNOWN, State.REFUSED, State.LAPSED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A button: where its form goes, and what it says. ``wary`` where it may do something twice."""
+    """A button: where its form goes, and what it says; ``main`` for what is done most.
+
+    ``wary`` says that it may do something twice.
+    """
 
     path: str
     word: str
     wary: str = ""
+    main: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,7 @@ def actions(row: Delivery) -> tuple[Action, ...]:
     """What the owner may do about a message, by the table of states."""
     found = []
     if row.state in TABLE[Event.APPROVE]:
-        found.append(Action(path=f"/message/{row.id}/approve", word="Approve"))
+        found.append(Action(path=f"/message/{row.id}/approve", word="Approve", main=True))
     if row.state in _AGAIN:
         wary = "It may have arrived: it could come twice." if row.state is State.UNKNOWN else ""
         found.append(Action(path=f"/message/{row.id}/retry", word="Send after all", wary=wary))

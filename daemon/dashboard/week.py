@@ -264,7 +264,7 @@ class _Listing:
                 yield f"at the same time as “{title_of(other, self.settings)}” ({other.key.calendar.account})"
         known = self.view.attendance(one)
         if known is not None and one.end_utc <= self.view.now:
-            yield f"says {clean(known.source)}"
+            yield f"source: {clean(known.source)}"
         for each in self.agreed:
             if each.kind is Kind.CREATE and each.key.identity == one.identity and each.start == one.start_utc:
                 yield f"another was made for {speaker.at(each.slot.start)}"
