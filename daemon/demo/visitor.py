@@ -5,8 +5,10 @@ from __future__ import annotations
 import email
 import email.policy
 import importlib.util
+import os
 import re
 import shutil
+import tempfile
 
 import lxml.html
 import requests
@@ -47,9 +49,10 @@ def _in_a_browser(browser: str, url: str, nth: int) -> str | None:
     """None where the browser does not start."""
     from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - not everybody has it
 
-    with sync_playwright() as driver:
+    # A browser puts a socket into its folder of temporary files, whose path must be short.
+    with tempfile.TemporaryDirectory(prefix="rebookd-", dir="/tmp") as short, sync_playwright() as driver:
         try:
-            started = driver.chromium.launch(executable_path=browser)
+            started = driver.chromium.launch(executable_path=browser, env={**os.environ, "TMPDIR": short})
         except Error:
             return None
         with started:

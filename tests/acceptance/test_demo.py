@@ -157,8 +157,8 @@ def test_everything_can_be_kept_and_looked_into(
 
 
 def _story(out: str) -> str:
-    """What is told, without the ports and folders of one run."""
-    told = re.sub(r"127\.0\.0\.1:\d+/|port\s+\d+", "", out.split("The mails:", maxsplit=1)[0])
+    """What is told, without the ports, links and folders of one run."""
+    told = re.sub(r"127\.0\.0\.1:\d+/(?:(?:a|stop)/\S+)?|port\s+\d+", "", out.split("The mails:", maxsplit=1)[0])
     return " ".join(told.split())
 
 
