@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from starlette.types import ASGIApp, Message
@@ -18,6 +19,7 @@ from daemon.store.deliveries import Delivery
 from daemon.web.app import build
 from daemon.web.limits import Bucket
 from rules.delivery import State
+from rules.model import Interval
 from tests.support.house import event
 from tests.support.offices import World, at
 
@@ -108,9 +110,10 @@ class Visitor:
         sent = self.post(path, seal=seal, **fields)
         return self.get(sent.headers["location"]) if sent.status == 303 else sent
 
-    async def _ask(self, path: str, method: str, body: Sequence[bytes], headers: Mapping[str, str]) -> Seen:
+    def scope(self, path: str, method: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        """A request as a server hands it to an application (ASGI)."""
         parts = urlsplit(path)
-        scope = {
+        return {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
@@ -124,6 +127,9 @@ class Visitor:
             "client": self.peer,
             "server": ("127.0.0.1", 8470),
         }
+
+    async def _ask(self, path: str, method: str, body: Sequence[bytes], headers: Mapping[str, str]) -> Seen:
+        scope = self.scope(path, method, headers)
         waiting = [
             {"type": "http.request", "body": piece, "more_body": n < len(body)}
             for n, piece in enumerate(body, start=1)
@@ -158,11 +164,11 @@ class Desk(World):
         rules: str = RULES,
         accounts: Sequence[str] = ("acme", "own"),
         public_url: str = URL,
-        more: str = "",
+        listen: str = "127.0.0.1:8470",
     ) -> None:
         folder.joinpath("links.key").write_text(KEY)
-        answers = f"answers: {{public_url: '{public_url}', key: {{file: links.key}}}}\n"
-        super().__init__(folder, rules, accounts, config=answers + more)
+        more = f"public_url: '{public_url}', listen: '{listen}', key: {{file: links.key}}"
+        super().__init__(folder, rules, accounts, config=f"answers: {{{more}}}\n")
         self.links = Links(public_url, [KEY])
         self.round()
         self.app = self.pages()
@@ -181,6 +187,11 @@ class Desk(World):
         with self.store.read() as conn:
             found = [one for one in deliveries.list_(conn, State.SENT) if one.to == to and step in one.step]
         return found[-1]
+
+    def offer(self, delivery: Delivery, slots: Sequence[Interval]) -> None:
+        """Have a message offer these times."""
+        with self.store.write() as conn:
+            deliveries.offer_more(conn, delivery.id, slots)
 
     def path(self, delivery: Delivery, purpose: Purpose | None = None) -> str:
         """Where its link leads."""
