@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.message import Message
 from email.utils import getaddresses
 
-from daemon.replies.mail_parts import Mime, header, headers, leaves, parsed, text_of
+from daemon.replies.mail_parts import Mime, header, headers, held_in, leaves, parsed, text_of
 from daemon.replies.plain_text import newest, plain
 from rules.model import Address
 
@@ -218,11 +217,8 @@ def _bounces(mail: Mime, parts: list[Mime]) -> tuple[tuple[Bounce, ...], tuple[s
 
 def _of_status(part: Mime) -> list[Bounce]:
     """One for each recipient whose delivery failed."""
-    blocks = part.get_payload()
     found = []
-    for block in blocks[:50] if isinstance(blocks, list) else []:
-        if not isinstance(block, Message):
-            continue
+    for block in held_in(part)[:50]:
         if header(block, "Action").strip().lower() != "failed":
             continue
         named = header(block, "Original-Recipient") or header(block, "Final-Recipient")
@@ -237,9 +233,8 @@ def _of_status(part: Mime) -> list[Bounce]:
 
 def _inner(part: Mime) -> Mime:
     """The mail that a part holds, or its headers."""
-    payload = part.get_payload()
-    if isinstance(payload, list) and payload and isinstance(payload[0], Message):
-        return payload[0]
+    for inner in held_in(part):
+        return inner
     return parsed(text_of(part).encode("utf-8", "replace"))[0]
 
 

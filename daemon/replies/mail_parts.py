@@ -22,6 +22,9 @@ MOST_LINES = 150_000
 MOST_MULTIPARTS = 30
 """Parts of a mail that may hold others; of a mail with more, only the headers are read."""
 
+MOST_STATUSES = 2000
+"""Empty lines in a report, of whose parts each may be about another recipient."""
+
 MOST_PARTS = 200
 MOST_HEADERS = 128 * 1024
 """Bytes of headers that are looked at."""
@@ -31,6 +34,8 @@ LONGEST_TEXT = 64 * 1024
 """Characters of one part that are looked at."""
 
 _MULTIPART = re.compile(rb"multipart/|message/", re.IGNORECASE)
+_STATUS = re.compile(rb"message/delivery-status", re.IGNORECASE)
+_BLANK = re.compile(rb"\n\r?\n")
 _CHARSET = re.compile(
     r"utf-?8|(us-)?ascii|iso-?8859-?\d{1,2}|latin-?\d|(windows|cp)-?125\d|macintosh|koi8-[ru]|utf-?16(-?[lb]e)?"
     r"|gb2312|gbk|gb18030|big5|shift_jis|euc-(jp|kr)|iso-2022-jp|ks_c_5601-1987"
@@ -44,6 +49,7 @@ def parsed(raw: bytes) -> tuple[Mime, bool]:
     """The mail, and whether all of it was read."""
     whole = len(raw) <= LARGEST and raw.count(b"\n") <= MOST_LINES
     whole = whole and len(_MULTIPART.findall(raw)) <= MOST_MULTIPARTS
+    whole = whole and not (_STATUS.search(raw) and len(_BLANK.findall(raw)) > MOST_STATUSES)
     head, parted, body = _halves(raw)
     if len(head) > MOST_HEADERS:
         head, whole = head[:MOST_HEADERS].rpartition(b"\n")[0], False
@@ -67,13 +73,17 @@ def header(mail: Mime, name: str) -> str:
 
 def headers(mail: Mime, name: str) -> Iterator[str]:
     """Every header of that name, in order."""
-    for value in mail.get_all(name) or ():
-        yield decoded(str(value))
+    wanted = name.lower()
+    for found, value in mail.raw_items():
+        if found.lower() == wanted:
+            yield decoded(str(value))
 
 
 def decoded(value: str) -> str:
     """A header's value on one line, with its encoded words decoded."""
-    line = " ".join(value[:LONGEST_HEADER].split())
+    # Letters that nobody encoded stand here as Python's surrogates for their bytes.
+    told = value[:LONGEST_HEADER].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    line = " ".join(told.split())
     if "=?" not in line:
         return _plain(line)
     try:
@@ -93,11 +103,17 @@ def leaves(mail: Mime) -> Iterator[Mime]:
     while waiting and seen < MOST_PARTS:
         part = waiting.pop()
         seen += 1
-        inner = part.get_payload()
-        if part.get_content_maintype() == "multipart" and isinstance(inner, list):
-            waiting += [one for one in reversed(inner) if isinstance(one, Message)]
+        if part.get_content_maintype() == "multipart" and part.is_multipart():
+            waiting += reversed(held_in(part))
         else:
             yield part
+
+
+def held_in(part: Mime) -> list[Mime]:
+    """The parts that a part holds."""
+    # A part that holds none would be decoded as it says of itself.
+    inner = part.get_payload() if part.is_multipart() else None
+    return [one for one in inner if isinstance(one, Message)] if isinstance(inner, list) else []
 
 
 def text_of(part: Mime, longest: int = LONGEST_TEXT) -> str:

@@ -23,7 +23,7 @@ _ENDING = re.compile(r"divRplyFwdMsg|appendonsend|reply-intro|OLK_SRC_BODY_SECTI
 _HEADERS = re.compile(
     r"^(em|no dia|a)\b.{0,200}\b(escreveu|wrote)\s*:?\s*$"
     r"|^on\b.{0,200}\bwrote:\s*$"
-    r"|^.{0,120}<[^<>\s]+@[^<>\s]+>.{0,60}\b(escreveu|wrote)\s*:\s*$",
+    r"|^.{0,120}<[^<>\s]+@[^<>\s]+>.{0,60}\b(escreveu|wrote)(\s*\(.{0,80}\))?\s*:\s*$",
     re.IGNORECASE,
 )
 _BEGINS_HEADER = re.compile(r"^(on|em|no dia|a)\b.*(\d|<)", re.IGNORECASE)
