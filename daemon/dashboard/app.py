@@ -182,9 +182,7 @@ class _Pages:
             return Response(status_code=400)
         path = request.url.path
         if not is_own(request) or not self._seals.fits(path, form.one("seal")):
-            return refusal(
-                403, "This form is not from a page of today. Look at the page again, and press there."
-            )
+            return refusal(403, _NOT_OURS)
         return await run_in_threadpool(self._act, request, form.one("back"))
 
     def _act(self, request: Request, back: str) -> Response:
