@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -80,6 +81,14 @@ class GraphClient:
         self._session = SignedSession(
             "Microsoft", tokens, self._root, pace=pace or graph_pace(), judge=self._judge, limits=limits
         )
+
+    def of(self, user: str) -> GraphClient:
+        """The same way, where an app signs in for itself and its user goes by another name; else this one."""
+        if self._whose == "me":
+            return self
+        other = copy(self)
+        other._whose = f"users/{quote(user, safe='')}"  # noqa: SLF001 - a copy of this very one
+        return other
 
     def get(self, where: str, *, prefer: Sequence[str] = (), **query: str) -> Json:
         """What lies at a path of the mailbox, or at a link Graph gave.

@@ -6,9 +6,11 @@ of whoever signed in.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any, NoReturn
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
+from uuid import UUID
 
 from connectors.base import LimitExceeded, NotSupported, Retryable
 from connectors.outlook_client import GraphClient, Json, items_of
@@ -40,14 +42,16 @@ class TeamsAttendance:
         if not url.startswith("https://"):
             return ()
         window = Interval(occurrence.start_utc, occurrence.end_utc)
+        organizer = organizer_id(url)
+        client = self._client.of(organizer) if organizer else self._client
         try:
-            meeting = self._meeting(url)
+            meeting = _meeting(client, url)
             if meeting is None:
                 return ()
             reports = f"onlineMeetings/{quote(meeting, safe='')}/attendanceReports"
             return tuple(
-                self._call(f"{reports}/{quote(_id(one), safe='')}", span)
-                for one in self._client.pages(reports)
+                _call(client, f"{reports}/{quote(_id(one), safe='')}", span)
+                for one in client.pages(reports)
                 if window.overlaps(span := _span(one))
             )
         except Refused as error:
@@ -57,27 +61,41 @@ class TeamsAttendance:
         """Let go of connections."""
         self._client.close()
 
-    def _meeting(self, url: str) -> str | None:
-        """Graph's name of the online meeting; None where it knows none by that address."""
-        wanted = url.replace("'", "''")
-        try:
-            found = items_of(self._client.get("onlineMeetings", **{"$filter": f"JoinWebUrl eq '{wanted}'"}))
-        except Refused as error:
-            if error.status == 404:
-                return None
-            raise
-        return _id(found[0]) if found else None
 
-    def _call(self, where: str, span: Interval) -> Call:
-        report = self._client.get(where, **{"$expand": "attendanceRecords"})
-        records = items_of(report, "attendanceRecords")
-        told = report.get("totalParticipantCount")
-        if len(records) > MOST_PARTIES or "attendanceRecords@odata.nextLink" in report:
-            raise LimitExceeded(f"The report of one Teams call is longer than {MOST_PARTIES} lines.")
-        if isinstance(told, int) and told > len(records):
-            # Who is not told of could have been anybody.
-            return Call(start=span.start, end=span.end, parties=(*map(_party, records), Party()))
-        return Call(start=span.start, end=span.end, parties=tuple(map(_party, records)))
+def organizer_id(url: str) -> str:
+    """The object id of the organiser, which most join addresses tell; empty where one does not.
+
+    Teams wants an app to name its user by it. A meeting whose call is asked for is organised by that user.
+    """
+    try:
+        context = json.loads(parse_qs(urlsplit(url).query)["context"][0])
+        return str(UUID(context["Oid"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
+
+
+def _meeting(client: GraphClient, url: str) -> str | None:
+    """Graph's name of the online meeting; None where it knows none by that address."""
+    wanted = url.replace("'", "''")
+    try:
+        found = items_of(client.get("onlineMeetings", **{"$filter": f"JoinWebUrl eq '{wanted}'"}))
+    except Refused as error:
+        if error.status == 404:
+            return None
+        raise
+    return _id(found[0]) if found else None
+
+
+def _call(client: GraphClient, where: str, span: Interval) -> Call:
+    report = client.get(where, **{"$expand": "attendanceRecords"})
+    records = items_of(report, "attendanceRecords")
+    told = report.get("totalParticipantCount")
+    if len(records) > MOST_PARTIES or "attendanceRecords@odata.nextLink" in report:
+        raise LimitExceeded(f"The report of one Teams call is longer than {MOST_PARTIES} lines.")
+    if isinstance(told, int) and told > len(records):
+        # Who is not told of could have been anybody.
+        return Call(start=span.start, end=span.end, parties=(*map(_party, records), Party()))
+    return Call(start=span.start, end=span.end, parties=tuple(map(_party, records)))
 
 
 def _party(record: Json) -> Party:

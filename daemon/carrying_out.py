@@ -151,7 +151,10 @@ class AgreementCarrier:
         connector = self._connect(meeting.key.calendar.account)
         if not isinstance(connector, Proposer):
             raise Rejected("no time can be proposed through this calendar; write to its organiser")
-        connector.propose(meeting, agreed.slot, committing=committing)
+        try:
+            connector.propose(meeting, agreed.slot, committing=committing)
+        except Conflict as error:
+            raise Rejected(f"the meeting is no longer as it was: {error}") from error
         self._settle(agreed, Stage.DONE)
         return Receipt(response="proposed")
 

@@ -51,6 +51,8 @@ def nouns(path: Path) -> Any:
     found["occurrences"] = []
     for occurrence in resource.occurrences:
         fields = asdict(occurrence)
+        for who in fields["attendees"]:
+            del who["proposed"]  # iCalendar keeps none beside an attendee
         read = {"recurrence_id": occurrence.key.recurrence_id, **{name: fields[name] for name in READ}}
         found["occurrences"].append(read)
     return json.loads(json.dumps(found, default=as_json))

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
 from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, NotSupported, Rejected, Retryable
 from connectors.http import Limits
 from connectors.outlook_client import GraphClient
-from connectors.outlook_teams import MOST_PARTIES, TeamsAttendance
+from connectors.outlook_teams import MOST_PARTIES, TeamsAttendance, organizer_id
 from rules.model import Call, Held, Interval, PartStat, Party
 from rules.presence import Judgement, Known, Terms, judge
 from tests.support import faults
@@ -225,6 +226,25 @@ def test_an_app_needs_a_policy_of_teams(graph: FakeGraph) -> None:
     graph.teams.policy = False
     with pytest.raises(NotSupported, match=r"administrator.*New-CsApplicationAccessPolicy"):
         app.calls(ONE)
+
+
+def test_an_app_names_its_user_as_the_join_address_does(graph: FakeGraph) -> None:
+    """Teams wants the object id there, which the address of a classic meeting tells."""
+    graph.teams.object_ids = True
+    app = connect(graph, ME, "OnlineMeetings.Read.All", "OnlineMeetingArtifact.Read.All", app=True)
+    dana = graph.user(ME, "Dana Reyes").id
+    url = URL.partition("?")[0] + "?context=" + quote(json.dumps({"Tid": "t", "Oid": dana}))
+    graph.teams.record(url, ME, ONE.start_utc, ONE.end_utc).attended(ME, "Dana Reyes")
+    assert len(app.calls(replace(ONE, conference=url))) == 1
+    assert organizer_id(url) == dana
+
+
+@pytest.mark.parametrize(
+    "context", ["", "5", "{}", '{"Oid": 5}', '{"Oid": "../me"}', "[[[[", '{"Oid": null}']
+)
+def test_a_strange_join_address_names_nobody(context: str) -> None:
+    """Then the user goes by their address."""
+    assert organizer_id(f"https://teams.microsoft.com/l/x?context={quote(context)}") == ""
 
 
 STRANGE = [

@@ -205,7 +205,11 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             before = headers.get(name.lower())
             headers[name.lower()] = value if before is None else f"{before}, {value}"
-        request = Request(self.command, address.path, query, headers, self.rfile.read(length))
+        body = self.rfile.read(length)
+        if len(body) < length:  # it broke off before it was whole
+            self.close_connection = True
+            return
+        request = Request(self.command, address.path, query, headers, body)
         with _under_way(self.graph, request) as crowded:
             if crowded:
                 answer = self._crowded_out(request)
