@@ -240,7 +240,7 @@ def test_an_app_names_its_user_as_the_join_address_does(graph: FakeGraph) -> Non
 
 
 @pytest.mark.parametrize(
-    "context", ["", "5", "{}", '{"Oid": 5}', '{"Oid": "../me"}', "[[[[", '{"Oid": null}']
+    "context", ["", "5", "{}", '{"Oid": 5}', '{"Oid": "../me"}', "[" * 9999, '{"Oid": null}']
 )
 def test_a_strange_join_address_names_nobody(context: str) -> None:
     """Then the user goes by their address."""
