@@ -240,11 +240,15 @@ def _pick(words: Sequence[str], asked: Asked) -> Meaning | None:
 def _compares(words: Sequence[str]) -> bool:
     """Whether times stand beside each other that are not both meant: a range, or one before the other."""
     text = " ".join(words)
+    if re.search(r"\ball (good|fine|set|ok|great)\b", text):
+        return True  # all is well, or all of them are: nobody knows
     return bool(re.search(r"\d\S* (to|a|ate) \S*\d|\b(prefer|prefiro)\b.* (to|a) ", text))
 
 
 def _yes(words: Sequence[str], bare: str, sentence: _Sentence, asked: Asked) -> Meaning | None:
-    if sentence.asks or set(words) - {","} - v.FILLERS - v.YES - v.COURTESY - v.ALL:
+    if sentence.asks or (asked.offered and _compares(words)):
+        return None
+    if set(words) - {","} - v.FILLERS - v.YES - v.COURTESY - v.ALL:
         return None
     if set(words) & v.YES or v.YES_PHRASES.search(bare):
         return Meaning(says=Says.YES, all=len(asked.meetings) > 1 and bool(set(words) & v.ALL))

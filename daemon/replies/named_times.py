@@ -16,6 +16,8 @@ from rules.model import Interval
 _TIME = re.compile(r"(\d{1,2})(?:[:.h](\d{2})h?|(?=h|am|pm))(h|am|pm)?")
 _NUMBER = re.compile(r"#?(\d{1,2})")
 _ORDINAL_DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)")
+_FEIRA = re.compile(r"([2-6])a")
+_COUNTED = frozenset({"opcao", "hora", "hipotese"})
 _SEPARATORS = frozenset({"or", "and", "ou", "e", "/", "+", "&"})
 
 Clock: TypeAlias = tuple[int, int]
@@ -82,7 +84,13 @@ class _Reader:
         if clock := _clock(word, after, before):
             self._put("clocks", clock[0])
             return clock[1]
-        if word in DAYS_OR_PLACES and after != "feira":
+        if after == "feira" and (counted := _FEIRA.fullmatch(word)):
+            self._put("days", {int(counted[1]) - 2})
+            return 2
+        if word in DAYS_OR_PLACES and {before, after} & _COUNTED:
+            self._put("places", {DAYS_OR_PLACES[word][1]})
+            return 1
+        if word in DAYS_OR_PLACES and before == "a" and after != "feira":
             day, number = DAYS_OR_PLACES[word]
             self._put("either", {("days", day), ("places", number)})
             return 1

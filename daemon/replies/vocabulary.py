@@ -155,7 +155,8 @@ SUITING = _words(
 LAST = _words("last ultima ultimo")
 
 STOP = re.compile(
-    r"(no |no thanks |no thank you )?(please )?(stop|unsubscribe|remove me|parar|parem|pare"
+    r"(no |no thanks |no thank you |yes |ok )?(please )?(stop( it| this)?|unsubscribe"
+    r"|remove me|parar|parem|pare"
     r"|descadastrar|sair)( me)?( from (this|the|your) list)?"
     r"( (these|this|your|the|estes|os) (mails?|emails?|e-mails?|messages|mensagens))?"
     r"( (e?mailing|writing|sending|contacting)( to)?( me)?( (mails?|emails?|messages))?)?( please"
@@ -216,7 +217,8 @@ WISHES = re.compile(
     r"|have|say|try|talk|speak"
     r"|push|shift|start|schedule|reschedule|postpone|change)\b"
     r"|\b(another|other|different|alternative|later|earlier) (time|day|date|week|slot|one)s?\b|\binstead\b"
-    r"|\b(i'd|i would|would) (rather|prefer)\b|\bprefer\b|\b(postpone|reschedule|rebook)\b|\bnext week\b"
+    r"|\b(i'd|i would|would) (rather|prefer)\b|\b(i|we|i'd|we'd) prefer\b"
+    r"|\b(postpone|reschedule|rebook)\b|\bnext week\b"
     r"|\bwould\b.{0,60}\b(work|suit|be (possible|better|ok|okay|fine))\b|\bfree (on|at|next|from"
     r"|after|only)\b"
     r"|\b(works?|suits?|fits?) (better|best)\b"

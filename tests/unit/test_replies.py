@@ -136,9 +136,9 @@ def room(tmp_path: Path, inbox: KeptInbox) -> Iterator[Room]:
     with_inbox.office.close()
 
 
-def made(folder: Path, inbox: Inbox, arrive: Callable[[bytes], object]) -> Room:
+def made(folder: Path, inbox: Inbox, arrive: Callable[[bytes], object], *, rules: str = RULES) -> Room:
     """An office around an inbox, read once while its calendars were empty."""
-    world = World(folder, RULES)
+    world = World(folder, rules)
     office = Office(
         world.settings,
         world.store,
@@ -460,3 +460,52 @@ def test_one_bad_mail_keeps_nobody_from_being_read(room: Room, monkeypatch: pyte
     found = room.answer()
     assert found is not None
     assert found.partstat is PartStat.ACCEPTED
+
+
+def together(folder: Path, inbox: KeptInbox) -> tuple[Room, Delivery, Delivery]:
+    """One mail to Jo that offers other times for two meetings."""
+    rules = RULES.replace(
+        "declined: {grace: 30m}}\n", "declined: {grace: 30m}}\n    group_by: contact\n    group_wait: 5m\n"
+    )
+    room = made(folder, inbox, inbox.mails.append, rules=rules)
+    for partstat in ("ACCEPTED", "DECLINED"):
+        for number, uid in enumerate(("kickoff", "retro")):
+            room.world.put("acme", uid, event(uid, at(40 + number), {JO: partstat}, title=uid))
+        room.round()
+    room.round(1)
+    assert room.round(0.2) == [JO]
+    with room.world.store.read() as conn:
+        first, second = replies.of_message(conn, room.left(step="other").message_id)
+    assert second.carried_by == first.id
+    return room, first, second
+
+
+def test_numbers_run_through_a_mail_about_several_meetings(tmp_path: Path, inbox: KeptInbox) -> None:
+    """Each is a time of its own meeting."""
+    room, first, second = together(tmp_path, inbox)
+    numbers = f"1 and {len(first.offered) + 2}"
+    room.arrive(to_delivery(numbers, first))
+    room.office.read_replies()
+    with room.world.store.read() as conn:
+        for one, slot in ((first, first.offered[0]), (second, second.offered[1])):
+            assert one.identity is not None
+            assert one.start is not None
+            agreed = agreements.of(conn, one.identity, one.start)
+            assert agreed is not None
+            assert agreed.slot == slot
+    room.office.close()
+
+
+def test_numbers_that_have_shifted_are_not_guessed(tmp_path: Path, inbox: KeptInbox) -> None:
+    """A message may offer more times than when it left; then only the owner knows which is meant."""
+    room, first, second = together(tmp_path, inbox)
+    with room.world.store.write() as conn:
+        deliveries.offer_more(conn, first.id, [*first.offered, Interval(at(90), at(90.5))])
+    room.arrive(to_delivery(str(len(first.offered) + 1), first))
+    room.office.read_replies()
+    assert len(room.notices()) == 1
+    with room.world.store.read() as conn:
+        assert second.identity is not None
+        assert second.start is not None
+        assert agreements.of(conn, second.identity, second.start) is None
+    room.office.close()

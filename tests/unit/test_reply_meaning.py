@@ -113,6 +113,10 @@ PICKS = {
     "Hi Dana, can we do 2? Thanks, Jo": (1,),
     "A segunda": (),  # Monday, or the second
     "a terceira": (2,),
+    "a segunda opção": (1,),
+    "segunda": (3,),
+    "2ª feira": (3,),
+    "na sexta": (2,),
     "opção 2": (1,),
     "A 2ª, por favor": (1,),
     "quinta às 14h30": (1,),
@@ -147,6 +151,8 @@ STOP_ = [
     "Please stop emailing me.",
     "parar",
     "No, stop.",
+    "yes, please stop",
+    "stop it",
     "please remove me from this list",
     "Do not write to me again",
 ]
@@ -163,6 +169,9 @@ NOTHING = [
     "5",
     "0",
     "99",
+    "quarta",
+    "yes, all good",
+    "do you prefer 2?",
     "2 people will join me",
     "Can you call me at 2?",
     "after 2",
@@ -287,7 +296,9 @@ _MARKS = st.sampled_from([" ", " ", " ", ", ", ". ", "\n", "? ", " - "])
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.tuples(_SAID, _MARKS), max_size=12), st.sampled_from([OFFER, CONFIRM, SEVERAL, PORTUGUESE]))
+@given(
+    st.lists(st.tuples(_SAID, _MARKS), max_size=12), st.sampled_from([OFFER, CONFIRM, SEVERAL, PORTUGUESE])
+)
 @example([("not", " "), ("2", " ")], OFFER)
 @example([("yes", ", "), ("never", " ")], CONFIRM)
 def test_a_negation_is_never_a_yes(words: list[tuple[str, str]], asked: Asked) -> None:
