@@ -71,6 +71,9 @@ class Health:
         unseen = [one.name for one in self.accounts if one.stale or one.state == SIGN_IN]
         if unseen:
             return f"I cannot see {', '.join(unseen)}, so nothing is concluded from there."
+        failing = [one.name for one in self.accounts if one.error]
+        if failing:
+            return f"{', '.join(failing)} could not be read last time; what is known is still fresh."
         return "Everything is read and moves."
 
 

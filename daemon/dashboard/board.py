@@ -126,7 +126,7 @@ def outbox(conn: Connection, settings: Settings, speaker: Speaker) -> Outbox:
     held = [row for state in WAITING for row in deliveries.list_(conn, state)]
     waiting = held[:MOST_WAITING]
     troubled = past_deliveries.latest(conn, TROUBLED, MOST_TROUBLED)
-    sent = past_deliveries.latest(conn, (State.SENT,), LAST_SENT)
+    sent = past_deliveries.last_sent(conn, LAST_SENT)
     shown = _Showing(conn, settings, speaker, [*waiting, *troubled, *sent])
     return Outbox(
         waiting=tuple(shown.message(row) for row in waiting),

@@ -18,12 +18,14 @@ from daemon.explanation_words import Speaker
 from daemon.mail.foreign_text import clean, without_marks
 from daemon.store import agenda, agreements, answers
 from daemon.store.agreements import Agreement, Kind
+from rules.answers import unseen
 from rules.hours import wall, zone
 from rules.knots import NO_TRAVEL
-from rules.model import Held, Identity, Interval, Occurrence, PartStat, Timing, Upcoming
-from rules.people import is_stale, my_answer, organized_by_me, required_people
+from rules.model import Attendee, Held, Identity, Interval, Occurrence, PartStat, Timing, Upcoming
+from rules.people import is_stale, my_answer, organized_by_me, required_people, wish
 from rules.plan import evaluate
 from rules.policy import Policy
+from rules.verdict import Looking
 from rules.view import View
 
 log = structlog.get_logger()
@@ -56,6 +58,8 @@ _CAME_TO = {
     Held.MISSED_BY_ME: Standing.MISSED_BY_ME,
     Held.UNKNOWN: Standing.UNKNOWN,
 }
+
+_OPEN = frozenset({PartStat.NEEDS_ACTION, PartStat.TENTATIVE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +153,12 @@ def _coming(view: View, policy: Policy, wanted: Iterable[Identity]) -> dict[Iden
     return found
 
 
+def _said_no(who: Attendee, one: Occurrence) -> bool:
+    """Whether somebody said no to the time it has, or asks for another."""
+    said_no = who.partstat is PartStat.DECLINED and not is_stale(who, one)
+    return said_no or wish(who, one) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Listing:
     """Meetings of one view, put into words."""
@@ -222,12 +232,15 @@ class _Listing:
             known = view.attendance(one)
             return _CAME_TO[known.held] if known else Standing.UNKNOWN
         required = required_people(one, owner)
-        if answer is PartStat.DECLINED or any(who.partstat is PartStat.DECLINED for who in required):
+        if answer is PartStat.DECLINED or any(_said_no(who, one) for who in required):
             return Standing.DECLINED
         if self._rivals(one):
             return Standing.CLASHING
-        open_ = {PartStat.NEEDS_ACTION, PartStat.TENTATIVE}
-        if answer in open_ or any(who.partstat in open_ or is_stale(who, one) for who in required):
+        if answer in _OPEN:
+            return Standing.UNCONFIRMED
+        if unseen(one, view, Looking(one)):
+            return Standing.UNKNOWN
+        if one.rsvp and any(who.partstat in _OPEN or is_stale(who, one) for who in required):
             return Standing.UNCONFIRMED
         return Standing.MOVED if self._move_of(one) else Standing.CONFIRMED
 
@@ -260,6 +273,9 @@ class _Listing:
         if moved is not None:
             yield f"moved from {speaker.at(moved.start)}; {clean(moved.address)} picked this time"
         if one.end_utc > self.view.now and not self.view.is_cancelled(one):
+            hidden = unseen(one, self.view, Looking(one))
+            if hidden and not self.view.is_blind(one):
+                yield clean(hidden, LONGEST_PERSON)
             for other in self._rivals(one)[:3]:
                 yield f"at the same time as “{title_of(other, self.settings)}” ({other.key.calendar.account})"
         known = self.view.attendance(one)

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from daemon import standing
 from daemon.__main__ import main
 from daemon.commands import queue as command
+from daemon.config.settings import load
 from daemon.store import agreements, calendars, deliveries, silences
-from daemon.store.agreements import Kind
+from daemon.store.agreements import Kind, Stage
 from rules.delivery import ANSWERED, Event, State
 from rules.model import CalendarRef, Intent, Interval, OccurrenceKey
 from tests.support.house import event
@@ -246,3 +247,38 @@ def held(desk: Desk) -> int:
     """The number of a message that is held."""
     with desk.store.read() as conn:
         return deliveries.list_(conn, State.HELD)[0].id
+
+
+def test_what_cannot_be_known_is_not_called_unconfirmed(tmp_path: Path) -> None:
+    """Where answers never arrive, silence means nothing; whoever was asked for none owes none."""
+    desk = Desk(tmp_path)
+    path = desk.folder / "config.yaml"
+    path.write_text(path.read_text().replace("client: Acme", "client: Acme, rsvp: untrusted"))
+    desk.settings = load(path)
+    desk.office = desk.open()
+    week = part(desk.visit().get("/").words, "This week", "The last 12 weeks")
+    assert "answers in this account are not trusted" in part(week, "Kickoff Tue", "Held Call held")
+    assert "Unconfirmed" not in week
+    desk.office.close()
+
+
+def test_a_meeting_that_left_the_week_is_told(desk: Desk) -> None:
+    """With where it went, and who picked that."""
+    key = OccurrenceKey(calendar=CalendarRef(account="acme", id=desk.ref), uid="far", recurrence_id=None)
+    desk.put("acme", "far", event("far", at(300), {JO: "ACCEPTED"}, title="Far away"))
+    desk.round(0.1)
+    with desk.store.write() as conn:
+        made = agreements.take(
+            conn,
+            key,
+            start=at(28),
+            slot=Interval(at(300), at(300.5)),
+            kind=Kind.MOVE,
+            address=JO,
+            delivery=None,
+            now=desk.clock.now(),
+        )
+        assert made is not None
+        agreements.settle(conn, made.id, Stage.DONE, desk.clock.now())
+    week = part(desk.visit().get("/").words, "This week", "The last 12 weeks")
+    assert f"Far away Tue 3 Mar 13:00–13:30 acme moved to Sat 2026-03-14 21:00, which {JO} picked" in week
