@@ -167,3 +167,11 @@ def test_a_password_that_cannot_be_read_opens_nothing(desk: Desk) -> None:
 
     desk.office.settings = load(desk.folder / "config.yaml")
     assert serving.serve(desk.office, desk.beats) is None
+
+
+def test_it_has_the_colours_of_the_answer_pages() -> None:
+    """In light and in dark, and nothing else of theirs."""
+    from daemon.dashboard.pages import STYLE
+
+    assert STYLE.count("--accent:") == 2
+    assert STYLE.count("* { box-sizing") == 1
