@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from daemon.store.delivery_row import Delivery
-from rules.delivery import State
+from rules.delivery import AGREE, PROPOSE, State
 from rules.explain import RuleTrace, StepTrace
 from rules.hours import zone
 from rules.model import Because, Owner, Upcoming
@@ -138,6 +138,9 @@ class Speaker:
         what = f"{one.rule}/{one.step} to {self._name(one.to)}"
         error = f" ({one.error})" if one.error else ""
         if one.state is State.SENT:
+            if one.do in {AGREE, PROPOSE}:
+                done = "is in the calendar since" if one.do == AGREE else "was proposed to its organiser"
+                return f"the time that was agreed on {done} {self.at(one.sent_at or one.changed_at)}"
             along = f", together with message {one.carried_by}" if one.carried_by else ""
             return f"{what} left {self.at(one.sent_at or one.changed_at)}{along}"
         if one.state is State.HELD:

@@ -427,6 +427,11 @@ def test_explain_tells_what_people_answered(world: World) -> None:
     answering(world).pick(left(world, AL, "other").id, [sent.offered[0]], PAGE)
     assert "al@acme.example settled it" in notes()
     assert "the meeting is about to move" in notes()
+    world.round()
+    (meeting,) = stored(world, "kickoff")
+    found = explain(world.store, world.settings, meeting, world.clock.now())
+    said = [found.speaker().delivery(one) for one in found.deliveries]
+    assert any(one.startswith("the time that was agreed on is in the calendar since") for one in said)
 
 
 @pytest.mark.parametrize(("hours", "standing"), [(41.0, Standing.MOVED), (None, Standing.GONE)])
