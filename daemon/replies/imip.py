@@ -13,7 +13,7 @@ ANSWERS = frozenset({PartStat.ACCEPTED, PartStat.DECLINED, PartStat.TENTATIVE})
 
 
 def answers_in(letter: LetterIn, home_zone: str) -> list[CalendarAnswer]:
-    """Its REPLYs and COUNTERs; of a part whose mail calls it otherwise, none (RFC 6047 section 2.4)."""
+    """Its replies and counters; of a part whose mail calls it otherwise, none (RFC 6047 section 2.4)."""
     return [
         answer
         for part in letter.calendars

@@ -28,7 +28,7 @@ _GREETING = re.compile(
     r"( [a-z.'-]{1,20}){0,3}"
 )
 _TOKEN = re.compile(
-    r"#?\d{1,2}(?:[:.h]\d{2}h?)?(?:am|pm|st|nd|rd|th|h|a|o)?(?![\w])|[^\W\d_]+(?:['-][^\W\d_]+)*|[,/&+]|\S"
+    r"#?\d{1,2}(?:[:.h]\d{2}h?)?(?:am|pm|st|[nr]d|th|h|a|o)?(?![\w])|[^\W\d_]+(?:['-][^\W\d_]+)*|[,/&+]|\S"
 )
 
 _ASKING = frozenset({"is", "are", "do", "does", "will", "would", "should", "e", "seria"})

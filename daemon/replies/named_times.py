@@ -15,7 +15,7 @@ from rules.model import Interval
 
 _TIME = re.compile(r"(\d{1,2})(?:[:.h](\d{2})h?|(?=h|am|pm))(h|am|pm)?")
 _NUMBER = re.compile(r"#?(\d{1,2})")
-_ORDINAL_DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th)")
+_ORDINAL_DAY = re.compile(r"(\d{1,2})(?:st|[nr]d|th)")
 _FEIRA = re.compile(r"([2-6])a")
 _COUNTED = frozenset({"opcao", "hora", "hipotese"})
 _SEPARATORS = frozenset({"or", "and", "ou", "e", "/", "+", "&"})
@@ -109,7 +109,7 @@ class _Reader:
 
     def _date(self, tokens: list[str], at: int) -> int:
         """``4 march``, ``4th of march``, ``march 4``, ``dia 4``, ``dia 4 de marco``."""
-        rest = [re.sub(r"^(\d{1,2})(st|nd|rd|th)$", r"\1", one) for one in tokens[at : at + 5]]
+        rest = [re.sub(r"^(\d{1,2})(st|[nr]d|th)$", r"\1", one) for one in tokens[at : at + 5]]
         words = [one for one in rest if one not in {"of", "de", "the"}]
         skipped = len(rest) - len(words)
         if rest[0] == "dia" and len(rest) > 1 and rest[1].isdigit():
@@ -148,7 +148,7 @@ def _clock(token: str, after: str, before: str) -> tuple[list[Clock], int] | Non
     hour_alone = token.isdigit() and len(token) <= 2
     half = found[3] if found else ""
     used = 1
-    if not half and after in {"am", "pm", "h", "horas", "o'clock", "oclock"} and (found or hour_alone):
+    if not half and after in {"am", "pm", "h", "horas", "o'clock"} and (found or hour_alone):
         half, used = after, 2
     if found is None and not (hour_alone and (used > 1 or before in {"at", "as", "@"})):
         return None

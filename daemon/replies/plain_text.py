@@ -37,7 +37,7 @@ _FIELD = re.compile(r"^[*\s]*(sent|date|to|subject|enviada?( em)?|data|para|assu
 _SIGNATURE = re.compile(r"^--\s*$")
 _DEVICE = re.compile(
     r"^(sent from my|sent from|get outlook for|sent with"
-    r"|enviado (do|a partir do|de) (meu|outlook|telem|iphone)|obter o outlook)\b.{0,80}$",
+    r"|enviado (do|a partir do|de) (m\w+|outlook|telem|iphone)|obter o outlook)\b.{0,80}$",
     re.IGNORECASE,
 )
 
