@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -175,3 +177,13 @@ def test_it_has_the_colours_of_the_answer_pages() -> None:
 
     assert STYLE.count("--accent:") == 2
     assert STYLE.count("* { box-sizing") == 1
+
+
+def test_a_daemon_without_a_dashboard_carries_nothing_of_it() -> None:
+    """What it needs is loaded when there is one."""
+    program = "import sys, daemon.loop, daemon.commands.work; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()} | set(done.stdout.split())
+    assert loaded.isdisjoint(
+        {"starlette", "uvicorn", "prometheus_client", "daemon.dashboard", "daemon.health"}
+    )
