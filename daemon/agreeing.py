@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from daemon.store import agreements, deliveries
 from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.answers import Answer
 from daemon.store.deliveries import Delivery
-from rules.delivery import AGREE, COUNTER, PROPOSE, STAYS
+from rules.delivery import AGAIN, AGREE, COUNTER, PROPOSE, STAYS, step_behind
 from rules.detections import ANOTHER_MEETING, Missed
 from rules.model import Address, Intent, Interval, Occurrence, Owner, Status
 from rules.people import organized_by_me
@@ -130,6 +131,20 @@ def decline(
     return True
 
 
+def offer_again(conn: Connection, delivery: Delivery, occurrence: Occurrence, now: datetime) -> None:
+    """Queue a mail with the times that are free by now, which is answered like the first."""
+    told = _following(
+        delivery,
+        occurrence,
+        does=AGAIN,
+        name=f"again {now.isoformat(timespec='seconds')}",
+        to=delivery.to,
+        reason=f"{delivery.to} picked a time that was gone",
+        now=now,
+    )
+    deliveries.add(conn, [replace(told, until=delivery.until)], now)
+
+
 def _following(
     delivery: Delivery,
     occurrence: Occurrence,
@@ -143,7 +158,7 @@ def _following(
     """What follows from an answer to a message."""
     return Intent(
         rule=delivery.rule,
-        step=f"{delivery.step}:{name}",
+        step=f"{step_behind(delivery.step)}:{name}",
         do=does,
         mode=Mode.AUTO,
         key=occurrence.key,

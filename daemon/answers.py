@@ -14,9 +14,7 @@ from enum import StrEnum
 import structlog
 from sqlalchemy import Connection
 
-from connectors.base import Rejected
 from daemon import agreeing, notices
-from daemon.carriers import Steps
 from daemon.clock import Clock
 from daemon.config.settings import Settings
 from daemon.mail.offers import offers
@@ -25,7 +23,7 @@ from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.answers import Answer
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
-from rules.delivery import State
+from rules.delivery import State, step_behind
 from rules.model import Address, Held, Interval, Occurrence, PartStat, Status
 from rules.people import required_people
 from rules.policy import Cancelled, Step
@@ -133,6 +131,17 @@ class Answering:
         return self._take(
             delivery_id, source, PartStat.TENTATIVE, picked=offered, words=words, settle=True, fresh=fresh
         )
+
+    def offer_again(self, delivery_id: int) -> bool:
+        """Write to somebody who does not see the page that shows other times; whether it can be done."""
+        now = self.clock.now()
+        with self.store.write() as conn:
+            asked = self._question(conn, delivery_id, now)
+            if asked is None or asked.occurrence is None or asked.standing is not Standing.OPEN:
+                return False
+            agreeing.offer_again(conn, asked.delivery, asked.occurrence, now)
+        self.nudge()
+        return True
 
     def propose(
         self,
@@ -307,10 +316,9 @@ class Answering:
         deliveries.offer_more(conn, delivery.id, [*delivery.offered, *more])
 
     def _step(self, delivery: Delivery) -> Step | None:
-        try:
-            return Steps(self.settings).of(delivery)
-        except Rejected:
-            return None
+        name = step_behind(delivery.step)
+        rules = [one for one in self.settings.policy.rules if one.name == delivery.rule]
+        return next((step for rule in rules for step in rule.then if step.step == name), None)
 
     def _question(self, conn: Connection, delivery_id: int, now: datetime) -> Question | None:
         delivery = deliveries.get(conn, delivery_id)

@@ -21,6 +21,7 @@ from daemon.config.secret import SecretUnavailable
 from daemon.config.settings import Settings
 from daemon.own_keys import OwnKey
 from daemon.store.deliveries import Delivery
+from rules.delivery import AGAIN
 from rules.policy import Do
 
 CREDENTIAL = "rebookd-links"
@@ -46,12 +47,17 @@ class Purpose(StrEnum):
     STOP = "s"
 
 
-_BY_ACTION = {Do.CONFIRM: Purpose.CONFIRM, Do.RESCHEDULE: Purpose.PICK, Do.CHECK_IN: Purpose.CHECK_IN}
+_BY_ACTION = {
+    Do.CONFIRM.value: Purpose.CONFIRM,
+    Do.RESCHEDULE.value: Purpose.PICK,
+    AGAIN: Purpose.PICK,
+    Do.CHECK_IN.value: Purpose.CHECK_IN,
+}
 
 
 def purpose_of(do: str) -> Purpose | None:
     """The page that a message of this action leads to, if any."""
-    return _BY_ACTION.get(Do(do)) if do in set(Do) else None
+    return _BY_ACTION.get(do)
 
 
 class _HalfHmac(HMACAlgorithm):

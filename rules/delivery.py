@@ -34,8 +34,16 @@ INVITE = "invite"
 STAYS = "stays"
 """The ``do`` of a mail that tells an attendee that the time they proposed cannot be."""
 
-ANSWERED = (AGREE, PROPOSE, COUNTER, INVITE, STAYS)
+AGAIN = "again"
+"""The ``do`` of a mail that offers other times to somebody who picked one that was gone."""
+
+ANSWERED = (AGREE, PROPOSE, COUNTER, INVITE, STAYS, AGAIN)
 """The ``do`` of what follows from somebody's answer: no rule asks for it, and no limit holds it back."""
+
+
+def step_behind(step: str) -> str:
+    """The step of the rules that a message comes from, or that what it follows came from."""
+    return step.partition(":")[0]
 
 
 class State(StrEnum):

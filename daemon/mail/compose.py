@@ -22,7 +22,7 @@ from daemon.mail.mime import Content, UnsafeMail, header_text, mailbox, parse_ma
 from daemon.mail.spoken_time import Language, language, zone
 from daemon.mail.template_files import Found, check_template, find_template, shipped
 from daemon.mail.template_language import TemplateError
-from rules.delivery import COUNTER, INVITE, STAYS
+from rules.delivery import AGAIN, COUNTER, INVITE, STAYS
 from rules.detectors.missed import BY_ME, PRESUMED
 from rules.model import Interval, Owner
 from rules.policy import Do
@@ -53,6 +53,7 @@ _BY_ACTION = {
     INVITE: "new-time",
     COUNTER: "please-move-it",
     STAYS: "not-at-that-time",
+    AGAIN: "that-time-is-gone",
 }
 
 

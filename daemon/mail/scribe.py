@@ -23,12 +23,16 @@ from daemon.mail.spoken_time import zone_of
 from daemon.store import agenda, agreements, answers, deliveries
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
-from rules.delivery import COUNTER
+from rules.delivery import AGAIN, COUNTER, step_behind
 from rules.model import Account, Address, Intent, Interval, Occurrence
 from rules.people import organized_by_me, required_people, wish
 from rules.policy import Do
 
 _Addresses = tuple[str, str]
+
+
+_OFFER = frozenset({Do.RESCHEDULE.value, AGAIN})
+"""What offers times."""
 
 
 class Scribe:
@@ -124,8 +128,8 @@ class Scribe:
 
     def _busy(self, intent: Intent, now: datetime) -> list[Interval]:
         """When the others of the meeting are busy where new times may lie; asked of their calendar server."""
-        step = self._steps.get((intent.rule, intent.step))
-        if self._colleagues is None or intent.do != Do.RESCHEDULE or step is None:
+        step = self._steps.get((intent.rule, step_behind(intent.step)))
+        if self._colleagues is None or intent.do not in _OFFER or step is None:
             return []
         owner = self._settings.owner
         with self._store.read() as conn:
@@ -155,12 +159,12 @@ class Scribe:
         account = self._account(intent)
         for_owner = intent.do in FOR_OWNER
         zone = zone or (owner.zone if for_owner else zone_of(account.time_zone, occurrence.tzid, owner.zone))
-        step = self._steps.get((intent.rule, intent.step))
+        step = self._steps.get((intent.rule, step_behind(intent.step)))
         slots: tuple[Interval, ...] = ()
         if intent.do == COUNTER:
             agreed = agreements.of(conn, intent.identity, intent.start)
             slots = (agreed.slot,) if agreed is not None else ()
-        elif intent.do == Do.RESCHEDULE and step is not None:
+        elif intent.do in _OFFER and step is not None:
             slots = offers(
                 conn,
                 occurrence,

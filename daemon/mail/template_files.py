@@ -27,6 +27,7 @@ BUILT_IN = (
     "something-came-up",
     "sorry-i-missed-it",
     "sorry-we-missed-you",
+    "that-time-is-gone",
     "you-cannot-make-it",
 )
 """The templates for other people that come with rebookd."""

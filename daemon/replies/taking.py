@@ -16,6 +16,7 @@ from daemon.replies.letter_in import LetterIn
 from daemon.replies.mail_parts import leaves, parsed, text_of
 from daemon.replies.meaning import Asked, Meaning, Says, understood
 from daemon.store.deliveries import Delivery
+from rules.delivery import AGAIN
 from rules.model import Held, Interval, PartStat
 from rules.policy import Do, Unconfirmed
 
@@ -97,7 +98,7 @@ class Taker:
 
     def counter(self, delivery: Delivery, span: Interval, words: str) -> Taken:
         """Another time that their calendar program asks for."""
-        return _of(self._answering.propose(delivery.id, [span], SOURCE, words))
+        return _of(self._answering.propose(delivery.id, [span], SOURCE, words, counter=True))
 
     def _asked(self, questions: Sequence[Question]) -> Asked:
         owner = self._settings.owner
@@ -145,9 +146,9 @@ class Taker:
             if delivery.do != Do.CHECK_IN:
                 return _to_owner(UNCLEAR)
             return _of(does.held(delivery.id, _HELD[meaning.says], "you, by mail"))
-        if delivery.do not in {Do.CONFIRM, Do.RESCHEDULE}:
+        if delivery.do not in {Do.CONFIRM, Do.RESCHEDULE, AGAIN}:
             return _to_owner(UNCLEAR)
-        offers = delivery.do == Do.RESCHEDULE
+        offers = delivery.do != Do.CONFIRM
         if meaning.says is Says.YES:
             # Only these mails say that a yes keeps the time as it is.
             if offers and delivery.detector != Unconfirmed.word:
@@ -163,9 +164,12 @@ class Taker:
         done = []
         for at, picked in groupby((numbered[pick] for pick in meaning.picks), key=lambda one: one[0]):
             slots = [slot for _, slot in picked]
-            done.append(
-                _of(self._answering.pick(questions[at].delivery.id, slots, SOURCE, letter.text), gone=GONE)
-            )
+            asked = questions[at].delivery.id
+            outcome = self._answering.pick(asked, slots, SOURCE, letter.text)
+            if outcome is not None and outcome.became is Became.TAKEN and self._answering.offer_again(asked):
+                done.append(Taken(became=Became.TAKEN.value))
+            else:
+                done.append(_of(outcome, gone=GONE))
         return _worst(done)
 
 

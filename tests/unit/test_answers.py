@@ -196,6 +196,26 @@ def test_of_two_meetings_that_want_one_hour_one_gets_it(world: World) -> None:
     assert len(lost.question.slots) >= 3
 
 
+def test_who_picked_by_mail_what_is_gone_is_sent_other_times(world: World) -> None:
+    """They see no page: fresh times come by mail, and an answer to that one counts like one to the first."""
+    sent = offer(world)
+    slot = sent.offered[0]
+    busy = event("dentist", slot.start, {}).replace("ORGANIZER:mailto:dana@va.example\r\n", "")
+    world.put("own", "dentist", busy)
+    assert answering(world).pick(sent.id, [slot], "mail").became is Became.TAKEN  # type: ignore[union-attr]
+    assert answering(world).offer_again(sent.id)
+    assert world.round() == [JO]
+    again = left(world, step="again")
+    assert world.mailer.kept[-1][1]["Subject"] == "Other times for Kickoff"
+    assert slot not in again.offered
+    assert len(again.offered) == 3
+    done = answering(world).pick(again.id, [again.offered[0]], "mail")
+    assert done is not None
+    assert done.became is Became.AGREED
+    assert world.round() == [JO]
+    assert stored(world, "kickoff")[0].start_utc == again.offered[0].start
+
+
 def test_a_time_taken_in_any_calendar_since_is_gone(world: World) -> None:
     """It is looked at when it is picked, not when it was offered."""
     sent = offer(world)
