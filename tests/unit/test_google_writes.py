@@ -11,9 +11,9 @@ import pytest
 from connectors.base import Conflict, ConnectorError, NeedsLogin, Rejected, Resource, Retryable
 from rules.model import Address, Interval, Occurrence, PartStat
 from tests.support.fake_google import faults
-from tests.support.wire import Answer, Request
 from tests.support.google_account import JO, ME, GoogleAccount, google_account
 from tests.support.ics import WINDOW
+from tests.support.wire import Answer, Request
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
