@@ -53,5 +53,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.filters["unbroken"] = lambda text: text.replace("(UTC-", "(UTC\N{MINUS SIGN}")
     made.globals |= {"style": Markup(STYLE), "script": Markup(SCRIPT)}  # noqa: S704 - files of ours
     return made

@@ -185,7 +185,9 @@ class Desk(World):
     def left(self, to: str = JO, step: str = "") -> Delivery:
         """The last message that left for somebody."""
         with self.store.read() as conn:
-            found = [one for one in deliveries.list_(conn, State.SENT) if one.to == to and step in one.step]
+            found = [
+                one for one in deliveries.list_(conn, State.SENT) if one.to == to and step in {"", one.step}
+            ]
         return found[-1]
 
     def offer(self, delivery: Delivery, slots: Sequence[Interval]) -> None:

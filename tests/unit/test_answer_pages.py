@@ -64,7 +64,7 @@ def test_a_page_shows_the_meeting_in_both_zones(desk: Desk) -> None:
     assert "01:00–01:30" in page.words
     assert "Europe/Lisbon (UTC+00:00)" in page.words
     there = desk.visitor.get(f"{path}?zone=America/New_York")
-    assert "Tue 3 March 2026 , 20:00–20:30 America/New_York (UTC-05:00)" in there.words
+    assert "Tue 3 March 2026 , 20:00–20:30 America/New_York (UTC−05:00)" in there.words
     assert "Dana Reyes: Wed 4 March 2026, 01:00–01:30 Europe/Lisbon (UTC+00:00)" in there.words
     strange = desk.visitor.get(f"{path}?zone=../../etc/passwd")
     assert "01:00–01:30" in strange.words
@@ -111,7 +111,7 @@ def test_another_time_in_words_and_as_times(desk: Desk) -> None:
     assert answer.proposed == (Interval(nine, nine + half), Interval(ten, ten + half))
     assert answer.words == "mornings\nplease bad"
     assert "gets back to you" in page.words
-    assert "Mon 9 March 2026, 10:00–10:30 America/New_York (UTC-04:00)" in page.words
+    assert "Mon 9 March 2026, 10:00–10:30 America/New_York (UTC−04:00)" in page.words
     assert "mornings\nplease bad" in page.text
 
 

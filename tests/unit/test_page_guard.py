@@ -274,8 +274,8 @@ def test_both_languages_say_the_same() -> None:
     assert list(en) == list(pt)
     for name, sentence in en.items():
         assert _blanks(sentence) == _blanks(pt[name]), name
-    assert words("pt-BR").say("others_first", count=1) == "Falta ainda uma pessoa escolher."
-    assert words("pt").say("others_first", count=2) == "Faltam ainda 2 pessoas escolher."
+    assert words("pt-BR").say("others_first", count=1) == "Ainda tem de escolher mais uma pessoa."
+    assert words("pt").say("others_first", count=2) == "Ainda têm de escolher mais 2 pessoas."
     assert words("de").code == "en"
 
 
