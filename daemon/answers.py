@@ -349,20 +349,27 @@ class Answering:
             waiting=waiting,
         )
 
-    @staticmethod
     def _standing(
-        delivery: Delivery, occurrence: Occurrence | None, agreed: Agreement | None, now: datetime
+        self, delivery: Delivery, occurrence: Occurrence | None, agreed: Agreement | None, now: datetime
     ) -> Standing:
         if agreed is not None:
             return Standing.AGREED
         called_off = occurrence is None or occurrence.status is Status.CANCELLED
         if occurrence is None or (called_off and delivery.detector != Cancelled.word):
             return Standing.GONE
+        if not (occurrence.guests_hidden or delivery.to in self._people(occurrence)):
+            return Standing.GONE  # they are no longer invited
         if occurrence.start_utc != delivery.start:
             return Standing.MOVED
         if delivery.state not in _LEFT or now >= delivery.until:
             return Standing.OVER
         return Standing.OPEN
+
+    def _people(self, occurrence: Occurrence) -> set[Address]:
+        """Who may answer: its people, and its owner, who is asked about it."""
+        invited = {one.address for one in occurrence.attendees}
+        organizer = {occurrence.organizer} if occurrence.organizer else set()
+        return {*invited, *organizer, *self.settings.owner.addresses}
 
     def _wake(self, conn: Connection, asked: Question, now: datetime) -> None:
         if asked.delivery.key is not None:

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.auth import new_key
 from connectors.base import ConnectorError
 from daemon.config.secret import Secret
 from daemon.config.settings import Settings
@@ -40,6 +39,8 @@ class OwnKey:
         if self.place != Secret("file", (str(path),)) or path.exists():
             return None
         try:
+            from connectors.auth import new_key  # noqa: PLC0415 - its cipher is memory that few need
+
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(new_key())

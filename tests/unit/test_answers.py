@@ -469,6 +469,16 @@ def test_what_changed_meanwhile_is_said(world: World, hours: float | None, stand
     assert stored(world, "kickoff")[0].start_utc == at(hours or 40)
 
 
+def test_who_is_no_longer_invited_is_asked_no_more(world: World) -> None:
+    """Their link opens nothing, and their pick moves nothing."""
+    sent = offer(world, **{JO: "ACCEPTED", AL: "ACCEPTED"})
+    world.put("acme", "kickoff", event("kickoff", at(40), {AL: "ACCEPTED"}))
+    world.round(0.1)
+    done = answering(world).pick(sent.id, [sent.offered[0]], PAGE)
+    assert done is not None
+    assert (done.became, done.question.standing) == (Became.CLOSED, Standing.GONE)
+
+
 def test_a_link_lapses_with_its_step(world: World) -> None:
     """After that the offer is no more."""
     sent = offer(world)
