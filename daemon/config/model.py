@@ -187,6 +187,9 @@ class Mail(Strict):
     """My mailbox, where replies are read and the drafts of rules with mode: draft are put."""
     replies: bool = Field(True, strict=True)
     """false: what is replied to my mails is not read."""
+    plus_address: bool = Field(False, strict=True)
+    """true: replies go to name+rebookd-…@ of mine, which my mailbox takes, so that each is known for what it
+    answers."""
 
     @property
     def reads_replies(self) -> bool:

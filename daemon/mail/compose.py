@@ -121,6 +121,7 @@ def compose(letter: Letter, templates_dir: Path | None = None) -> Mail:
         earlier=letter.earlier,
         can_stop=not letter.for_owner,
         stop=letter.stop,
+        plus=letter.plus,
     )
     content = Content(
         text=_page_of_text(text, footer),

@@ -12,6 +12,10 @@ from urllib.parse import quote
 
 from daemon.mail.mime import Mailbox, address_line, text_line
 
+PLUS = "rebookd-"
+"""What stands after the plus of an address that names a mail, before its digest."""
+
+_LONGEST_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
 _LONGEST_THREAD = 10
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>")
 
@@ -21,7 +25,8 @@ class Envelope:
     """From whom, to whom, when, and as part of which conversation.
 
     ``sent`` is in the sender's zone. ``key`` names this mail among all; ``earlier`` are the message
-    ids it follows, oldest first. ``can_stop`` offers to write no more, ``stop`` where a click does it.
+    ids it follows, oldest first. ``can_stop`` offers to write no more, ``stop`` where a click does it. With
+    ``plus``, replies go to an address that names the mail.
     """
 
     sender: Mailbox
@@ -33,6 +38,7 @@ class Envelope:
     earlier: Sequence[str] = ()
     can_stop: bool = False
     stop: str = ""
+    plus: bool = False
 
     @property
     def digest(self) -> str:
@@ -49,6 +55,7 @@ class Envelope:
         return [
             ("From", address_line("From", self.sender)),
             ("To", address_line("To", self.to)),
+            *self._reply_to(),
             ("Subject", text_line("Subject", self.subject)),
             ("Date", format_datetime(self.sent)),
             ("Message-ID", self.message_id),
@@ -58,6 +65,14 @@ class Envelope:
             *self._stop(),
             ("Content-Language", self.language),
         ]
+
+    def _reply_to(self) -> list[tuple[str, str]]:
+        local, _, domain = self.sender.address.rpartition("@")
+        tagged = f"{local}+{PLUS}{self.digest}"
+        if not self.plus or len(tagged) > _LONGEST_LOCAL:
+            return []
+        named = Mailbox(name=self.sender.name, address=f"{tagged}@{domain}")
+        return [("Reply-To", address_line("Reply-To", named))]
 
     def _thread(self) -> list[tuple[str, str]]:
         before = [one for one in self.earlier if _MESSAGE_ID.fullmatch(one) and one != self.message_id]

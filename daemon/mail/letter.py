@@ -30,9 +30,9 @@ class Letter:
     ``earlier`` are message ids already sent to this person about this meeting, oldest first.
     ``calendar_part`` is (method, iCalendar text). ``wish`` is the time that the recipient asked for, where it
     is among those offered. ``link`` is the address where it is answered, ``stop`` the one where such mails
-    are stopped, or empty. ``reason``, ``rule`` and ``step`` are shown to the owner alone. ``companions`` are
-    letters to the same person, about other meetings, that go along in this one's mail; this one's address,
-    language, zone and conversation are theirs, too.
+    are stopped, or empty. With ``plus``, replies go to a plus-address. ``reason``, ``rule`` and ``step``
+    are shown to the owner alone. ``companions`` are letters to the same person, about other meetings,
+    that go along in this one's mail; this one's address, language, zone and conversation are theirs, too.
     """
 
     do: str
@@ -51,6 +51,7 @@ class Letter:
     slots: tuple[Interval, ...] = ()
     reason: str = ""
     intent_key: str
+    plus: bool = False
     earlier: tuple[str, ...] = ()
     now: datetime
     calendar_part: tuple[str, str] | None = None

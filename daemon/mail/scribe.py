@@ -182,6 +182,7 @@ class Scribe:
             template=intent.template,
             owner=owner,
             sender=str(self._settings.config.mail.sender),
+            plus=self._settings.config.mail.plus_address,
             to=intent.to,
             to_name=owner.name if for_owner else _name_of(intent.to, occurrence),
             language=owner.language if for_owner else account.language or owner.language,

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from email.utils import getaddresses
 
+from daemon.mail.headers import PLUS
 from daemon.replies.mail_parts import Mime, header, headers, held_in, leaves, parsed, text_of
 from daemon.replies.plain_text import newest, plain
 from rules.model import Address
@@ -34,6 +35,8 @@ _RESPONDERS = (
     "X-Vacation",
     "X-Mail-Autoreply",
 )
+_WENT_TO = ("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To")
+_PLUS = re.compile(rf"\+{PLUS}([0-9a-f]{{40}})@([a-z0-9.-]{{1,200}})$")
 _BULK = frozenset({"bulk", "junk", "list", "auto_reply"})
 _COMMENT = re.compile(r"\([^()]*\)")
 _VERDICT = re.compile(r"\s*(dmarc|dkim|spf)\s*=\s*([a-z]+)", re.IGNORECASE)
@@ -126,7 +129,14 @@ def _addresses(values: list[str]) -> list[tuple[str, str]]:
 def _follows(mail: Mime, returned: tuple[str, ...]) -> tuple[str, ...]:
     nearest = _ids(header(mail, "In-Reply-To"))
     others = _ids(" ".join(headers(mail, "References")))[::-1]
-    return tuple(dict.fromkeys([*returned, *nearest, *others]))[:MOST_IDS]
+    return tuple(dict.fromkeys([*returned, *nearest, *_tagged(mail), *others]))[:MOST_IDS]
+
+
+def _tagged(mail: Mime) -> list[str]:
+    """The Message-IDs that the plus-addresses it went to name."""
+    values = [value for name in _WENT_TO for value in headers(mail, name)]
+    found = (_PLUS.search(address.strip().lower()) for _, address in _addresses(values))
+    return [f"<rebookd.{one[1]}@{one[2]}>" for one in found if one]
 
 
 def _ids(value: str) -> list[str]:

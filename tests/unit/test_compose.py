@@ -137,6 +137,17 @@ def test_a_long_conversation_names_its_first_and_latest_mails() -> None:
     assert "Bcc" not in message
 
 
+def test_replies_go_to_a_plus_address_where_that_is_wanted() -> None:
+    """It names the message; without room for it, or without the wish, there is none."""
+    plain, tagged = opened(compose(letter())), opened(compose(letter(plus=True)))
+    assert plain["Reply-To"] is None
+    number = str(plain["Message-ID"]).partition(".")[2].partition("@")[0]
+    assert tagged["Reply-To"] == f"Dana Reyes <dana+rebookd-{number}@va.example>"
+    assert tagged["Message-ID"] == plain["Message-ID"]
+    long = letter(plus=True, sender=f"{'d' * 30}@va.example")
+    assert opened(compose(long))["Reply-To"] is None
+
+
 def test_headers_are_exactly_ours() -> None:
     """To others: these headers and no others; to the owner the same without a way to stop."""
     message = opened(compose(letter()))

@@ -69,6 +69,17 @@ def test_html_is_read_where_there_is_no_plain_text(html: str) -> None:
     assert read_letter(reply(both, kind="multipart/alternative; boundary=b")).text == "3 works"
 
 
+@pytest.mark.parametrize("header", ["To", "Cc", "Delivered-To"])
+def test_a_plus_address_names_what_is_answered(header: str) -> None:
+    """Where a mail program leaves the conversation out, the address it wrote to tells it."""
+    tagged = f"{header}: Dana <Dana+rebookd-{'a1' * 20}@VA.example>\r\n"
+    found = read_letter(reply("2", to="", headers=tagged))
+    assert found.follows == (f"<rebookd.{'a1' * 20}@va.example>",)
+    strange = [f"dana+rebookd-{'a1' * 19}@va.example", f"dana-rebookd-{'a1' * 20}@va.example", "x" * 5000]
+    for one in strange:
+        assert read_letter(reply("2", to="", headers=f"{header}: {one}\r\n")).follows == ()
+
+
 def test_headers_that_matter() -> None:
     """Sender, conversation, nearest first, subject."""
     found = read_letter(reply("x", subject="=?utf-8?q?Re=3A_reuni=C3=A3o=0D=0ABcc=3A_x?="))
