@@ -10,9 +10,18 @@ from typing import Literal
 
 import click
 
-from connectors.base import CalendarInfo, ConnectorError, Drafts, Mailer, NeedsLogin, Retryable
+from connectors.base import (
+    CalendarInfo,
+    ConnectorError,
+    Cursor,
+    Drafts,
+    Inbox,
+    Mailer,
+    NeedsLogin,
+    Retryable,
+)
 from daemon import starter, wiring
-from daemon.commands.context import print_json, settings_of
+from daemon.commands.context import clock, print_json, settings_of
 from daemon.config.file_schema import schema as schema_of
 from daemon.config.problems import ConfigProblems, Problem
 from daemon.config.settings import Settings, find_config, load
@@ -128,6 +137,9 @@ def _reach(settings: Settings, *, quiet: bool) -> list[tuple[str, ConnectorError
         reach(name, partial(_account_answers, settings, name))
     for name, server, fine in _mail_servers(settings):
         reach(name, partial(_server_answers, server, fine))
+    inbox = wiring.inbox(settings) if settings.config.mail.imap is not None else None
+    if inbox is not None:  # what the sign-in of an account does not allow is told with the account
+        reach("replies", partial(_inbox_answers, inbox))
     return failures
 
 
@@ -154,6 +166,14 @@ def _mail_servers(settings: Settings) -> list[tuple[str, Mailer | Drafts, str]]:
 def _server_answers(server: Mailer | Drafts, fine: str) -> str:
     server.check()
     return fine
+
+
+def _inbox_answers(inbox: Inbox) -> str:
+    try:
+        inbox.fetch(Cursor(""), clock.now())
+    finally:
+        inbox.close()
+    return f"{inbox.name} can be read"
 
 
 def _calendars_of(settings: Settings, name: str) -> list[CalendarInfo]:

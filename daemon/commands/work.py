@@ -48,12 +48,17 @@ def _summarise(done: Round) -> None:
         _count(len(done.polls), "account") + " polled",
         _count(done.decided.judged, "meeting") + " judged",
     ]
+    if done.replies is not None and done.replies.replies:
+        count = done.replies.replies
+        parts.append(f"{count} {'reply' if count == 1 else 'replies'} read")
     if done.sent is not None:
         parts += [f"{count} {state}" for state, count in sorted(done.sent.counts.items())]
     click.echo(", ".join(parts))
     for report in done.polls:
         for trouble in report.troubles:
             click.echo(f"rebookd: {trouble.account}: {trouble.message}", err=True)
+    if done.replies is not None and done.replies.error:
+        click.echo(f"rebookd: replies: {done.replies.error}", err=True)
     if done.sent is not None and done.sent.trouble is not None:
         click.echo(f"rebookd: mail: {done.sent.trouble}", err=True)
 

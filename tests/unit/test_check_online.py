@@ -44,6 +44,7 @@ def test_the_mailbox_for_drafts_is_reached_too(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 0, result.output
     assert "✓ mail: 127.0.0.1 takes mail from dana@va.example" in result.output
     assert "✓ mail.imap: 127.0.0.1 takes drafts of dana" in result.output
+    assert "✓ replies: INBOX on 127.0.0.1 can be read" in result.output
 
 
 @pytest.mark.parametrize("secret", ["WRONG", "MISSING"])
