@@ -14,7 +14,7 @@ demo: .venvs/demo/done ## play one scripted day on this machine and show every m
 	@.venvs/demo/bin/rebookd demo
 
 test: .venvs/dev/done ## run every test
-	@.venvs/dev/bin/pytest -n auto
+	@.venvs/dev/bin/pytest -n 3 --dist worksteal
 
 lint: .venvs/dev/done ## check style, types, layers, spelling, dependencies and schemas
 	@PATH="$(CURDIR)/.venvs/dev/bin:$$PATH" .ci/lint

@@ -8,7 +8,7 @@ Found for a whole view at once by one walk along time, since every judged meetin
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -87,7 +87,7 @@ def _settle(ranked: list[Occurrence], travel: timedelta) -> Rivals:
     for place, one in enumerate(ranked):
         start, end = one.start_utc, one.end_utc
         in_the_way: list[_Kept] = []
-        for at in range(bisect_left(kept, start - travel, key=_end), len(kept)):
+        for at in range(bisect_right(kept, start - travel, key=_end), len(kept)):
             other = kept[at]
             if other[0] >= end + travel or len(in_the_way) == MOST_RIVALS:
                 break

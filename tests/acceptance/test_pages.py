@@ -150,8 +150,7 @@ def test_a_click_moves_the_meeting(tmp_path: Path, browser: Browser) -> None:
     assert "Traceback" not in life.log.read_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_every_page_fits_and_can_be_read(tmp_path: Path, browser: Browser, width: int, scheme: str) -> None:
     """No page is wider than its window, no text too faint, no target too small; nobody else is asked."""
     pages = Pages(tmp_path)

@@ -59,8 +59,7 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_it_fits_and_can_be_read(browser: Any, url: str, width: int, scheme: str) -> None:
     """Nothing is wider than the screen or refused by its own policy, and no rule of axe is broken."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)

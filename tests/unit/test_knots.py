@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules.knots import MOST_RIVALS, knots
@@ -65,6 +65,7 @@ def clash(one: Occurrence, other: Occurrence) -> bool:
 
 
 @settings(max_examples=100)
+@example([(0, 3, "Room 4"), (0, 4, ""), (6, 1, "Dock 3")])
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 6), st.sampled_from(PLACES)), max_size=10))
 def test_with_travel_who_gives_way_is_as_defined(places: list[tuple[int, int, str]]) -> None:
     """Whatever the knots are, the best ranked of those that clash stays, in steps of ten minutes."""

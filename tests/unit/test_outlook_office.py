@@ -229,7 +229,7 @@ def test_months_go_by_without_a_loss(tmp_path: Path) -> None:
         found.mine("Weekly", 100, recurrence=series)
         far = found.mine("Far", 24 * 150)
         found.world.round(1)
-        for day in range(70):
+        for day in range(35):
             if day == 30:
                 found.graph.forget_rounds()
             found.world.round(24)
