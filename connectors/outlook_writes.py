@@ -28,6 +28,10 @@ def gone() -> Conflict:
     return Conflict("The meeting is no longer in the calendar.")
 
 
+RELATED = "String {00020329-0000-0000-C000-000000000046} Name rebookd.related"
+"""A named property, in the set for everybody ([MS-OXPROPS] 1.3.2), with the UID of what a meeting follows."""
+
+
 class Writer:
     """Writes to the events of one mailbox, each guarded by its etag."""
 
@@ -105,6 +109,8 @@ class Writer:
             body["location"] = {"displayName": new.location}
         if new.online:
             body["isOnlineMeeting"] = True
+        if new.related:
+            body["singleValueExtendedProperties"] = [{"id": RELATED, "value": new.related}]
         made = self._client.send("POST", f"calendars/{quote(calendar, safe='')}/events", body)
         if not made.get("id"):
             raise not_whole()

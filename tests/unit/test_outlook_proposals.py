@@ -190,8 +190,10 @@ def test_a_new_meeting_says_what_was_asked_for(account: OutlookAccount) -> None:
         Attendee(address=BO, role=Role.OPTIONAL),
         Attendee(address=Address("room@acme.example"), cutype=CuType.ROOM),
     )
-    made = new(attendees=people, location="Room 4", words="As agreed.", online=True)
+    made = new(attendees=people, location="Room 4", words="As agreed.", online=True, related="kickoff")
     [one] = account.connector.create(account.ref, made, "key").occurrences
+    [kept] = account.calendar.items.values()
+    assert list(kept.extended.values()) == ["kickoff"]
     assert (one.start, one.end, one.tzid) == (made.start, made.end, "Europe/Lisbon")
     assert (one.title, one.location, one.organizer) == ("Kickoff", "Room 4", ME)
     found = {who.address: (who.role, who.cutype, who.partstat) for who in one.attendees}

@@ -21,7 +21,7 @@ _READ_ONLY = frozenset({
     "responseStatus", "locations", "transactionId",
 })  # fmt: skip
 
-_ELSEWHERE = ("start", "end", "isAllDay", "attendees", "recurrence")
+_ELSEWHERE = ("start", "end", "isAllDay", "attendees", "recurrence", "singleValueExtendedProperties")
 
 
 def change_of(call: Call, item: Item | None, given: Json) -> Change:

@@ -86,6 +86,7 @@ class Item:
     responded: datetime | None = None
     recurrence: Json | None = None
     transaction: str | None = None
+    extended: dict[str, str] = field(default_factory=dict)
     exceptions: dict[date, Item] = field(default_factory=dict)
     gone: set[date] = field(default_factory=set)
     master: Item | None = None

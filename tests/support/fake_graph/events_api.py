@@ -148,6 +148,7 @@ def create(call: Call) -> Answer:
         )
         item = calendar.items[made]
         item.end_zone = change["end_zone"]
+        item.extended = {one["id"]: one["value"] for one in given.get("singleValueExtendedProperties", ())}
         meetings.invite(call.graph, item)
     shown = _entity(call, item)
     place = f"{call.graph.root}/users/{call.user.id}/events/{item.id}"
