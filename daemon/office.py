@@ -204,6 +204,7 @@ class Office:
             kind=wiring.kind(configured),
             stale_after=configured.seen(account).stale_after,
             mine=self.settings.owner.addresses,
+            decides=use != "web",
         )
         report = poller.poll(progress)
         with self.store.write() as conn:

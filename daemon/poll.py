@@ -81,7 +81,8 @@ class PollReport:
 class Poller:
     """Polls one account into the store. Lives on that account's thread, as its connector does.
 
-    ``mine`` are the owner's addresses: what they accepted and then vanishes may have been cancelled.
+    ``mine`` are the owner's addresses: what they accepted and then vanishes may have been cancelled. Where it
+    never ``decides``, its read is no second one that settles a doubt: it may follow the first within seconds.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Poller:
         kind: str,
         stale_after: timedelta,
         mine: Collection[Address] = (),
+        decides: bool = True,
     ) -> None:
         self.account = account
         self._store = store
@@ -102,6 +104,7 @@ class Poller:
         self._kind = kind
         self._stale_after = stale_after
         self._mine = mine
+        self._decides = decides
 
     def poll(self, progress: Progress | None = None) -> PollReport:
         """Read what changed. Raises StoreError, and nothing for whatever the server did."""
@@ -228,9 +231,10 @@ class Poller:
         token = hashlib.sha256("\n".join(sorted(gone)).encode()).hexdigest()
         with self._store.write() as conn:
             rows = {row.ref: row for row in calendars.calendars(conn, self.account)}
-            if rows[info.ref].shrink_seen in {token, calendars.SHRINK_ACCEPTED}:
+            if self._believes(rows[info.ref], token):
                 return
-            calendars.set_shrink(conn, info.ref, token)
+            if self._decides:
+                calendars.set_shrink(conn, info.ref, token)
         raise Shrunk(
             f"{info.name} suddenly holds {len(left)} of its {len(held)} events; nothing was removed. "
             f"The next poll decides, or run: rebookd accept-shrink {self.account}"
@@ -255,14 +259,18 @@ class Poller:
         """Drop a calendar that twice in a row was neither chosen nor offered."""
         missing = [row for ref, row in rows.items() if ref not in {info.ref for info in infos}]
         for row in missing:
-            believed = row.shrink_seen in {MISSING, calendars.SHRINK_ACCEPTED}
+            believed = self._believes(row, MISSING)
             with self._store.write() as conn:
                 if believed:
                     calendars.forget_calendar(conn, row.ref)
-                else:
+                elif self._decides:
                     calendars.set_shrink(conn, row.ref, MISSING)
             if not believed:
                 self._note(report, Shrunk(f"calendar {row.name} is no longer there; the next poll decides"))
+
+    def _believes(self, row: CalendarRow, token: str) -> bool:
+        """Whether the owner said so, or an earlier read found the same."""
+        return row.shrink_seen == calendars.SHRINK_ACCEPTED or (self._decides and row.shrink_seen == token)
 
     def _note(self, report: PollReport, error: ConnectorError, info: CalendarInfo | None = None) -> None:
         name = info.name if info else ""

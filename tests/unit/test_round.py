@@ -223,6 +223,21 @@ def test_a_sudden_shrink_needs_a_second_agreeing_read(world: World) -> None:
     assert _events(world) == 1
 
 
+def test_whoever_waits_on_a_page_settles_no_doubt(world: World) -> None:
+    """Their reads may follow each other within seconds; the next ordinary one still decides."""
+    for number in range(1, 5):
+        world.calendars["acme"].remove(f"/calm-{number}.ics")
+    world.calendars["acme"].forget_cursors()
+    assert not world.office.refresh()
+    assert not world.office.refresh()
+    world.round()
+    assert not world.office.refresh()
+    assert _events(world) == 5
+    world.round(0.1)
+    assert _events(world) == 1
+    assert world.office.refresh()
+
+
 def test_a_shrink_that_mends_itself_removes_nothing(world: World) -> None:
     """An empty answer between two good ones changes nothing."""
     texts = {number: world.calendars["acme"].raw(f"/calm-{number}.ics") for number in range(5)}
