@@ -28,8 +28,8 @@ from connectors.base import (
     NewMeeting,
     Rejected,
     Resource,
-    Retryable,
 )
+from connectors.changed import those_that_may_have_changed
 from connectors.google_client import GoogleClient, Refused
 from connectors.google_events import FIELDS, LABELS, Json, instance_of, is_cancelled, is_mine, labels
 from connectors.google_resource import Shelf, Whole
@@ -96,19 +96,7 @@ class GoogleConnector:
     def changed_calendars(self, cursors: dict[CalendarRef, Cursor]) -> frozenset[CalendarRef]:
         """Which calendars changed: one request each, whose answer the poll that follows goes on from."""
         self._first_pages.clear()
-        changed: set[CalendarRef] = set()
-        failed = False
-        for ref, cursor in cursors.items():
-            try:
-                if self._may_have_changed(ref.id, cursor):
-                    changed.add(ref)
-            except Retryable:
-                # One calendar's trouble is told when it is polled; a second one is that of the whole account.
-                if failed:
-                    raise
-                failed = True
-                changed.add(ref)
-        return frozenset(changed)
+        return those_that_may_have_changed(cursors, self._may_have_changed)
 
     def poll(
         self,
