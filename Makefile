@@ -4,7 +4,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test trust lint bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -15,6 +15,9 @@ demo: .venvs/demo/done ## play one scripted day on this machine and show every m
 
 test: .venvs/dev/done ## run every test
 	@.venvs/dev/bin/pytest -n 3 --dist worksteal
+
+trust: .venvs/dev/done ## play every experiment on a promise at full size, and print what each saw
+	@REBOOKD_TRUST=full .venvs/dev/bin/pytest tests/trust
 
 lint: .venvs/dev/done ## check style, types, layers, spelling, dependencies and schemas
 	@PATH="$(CURDIR)/.venvs/dev/bin:$$PATH" .ci/lint

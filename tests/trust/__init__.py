@@ -1,0 +1,1 @@
+"""Experiments that could prove a promise false."""
