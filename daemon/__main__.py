@@ -14,6 +14,7 @@ from daemon.exits import FAILED, explain_failure
 COMMANDS = {
     "accept-shrink": ("work:accept_shrink", "Believe a calendar that suddenly holds far less than before."),
     "auth": ("auth:auth", "Sign in to a Google or Outlook account."),
+    "backup": ("keeping:backup", "Copy the state to a file, also while rebookd runs."),
     "calendars": ("setup:calendars", "List what each account offers."),
     "check": ("setup:check", "Validate configuration and rules, every mistake at once."),
     "demo": ("work:demo", "Play one scripted day on loopback, every mail shown."),
@@ -24,6 +25,7 @@ COMMANDS = {
     "outbox": ("queue:outbox", "Look at the mail queue, and have your say."),
     "plan": ("insight:plan", "Print what would be sent now and what is next."),
     "replay": ("replay:replay", "Show which messages other rules would have sent in the past."),
+    "restore": ("keeping:restore", "Put a backup in the state's place; nobody is mailed again."),
     "run": ("work:run", "Run the daemon, or one round of it."),
     "schema": ("setup:schema", "Print the JSON Schema of a file, for your editor."),
     "silence": ("standing:silence", "Hold back messages for a while."),

@@ -82,11 +82,12 @@ def take(
     now: datetime,
     proposes: bool = False,
     moves: bool = False,
+    hold: str = "",
 ) -> Agreement | None:
     """Take the slot for the meeting, and queue what carries it out; None where another was taken before.
 
     ``proposes`` says that its account can ask an organiser for another time by itself; ``moves`` as
-    :func:`kind_of`.
+    :func:`kind_of`; ``hold`` why the owner is asked before it is carried out, if so.
     """
     kind = kind_of(occurrence, owner, now, detector=delivery.detector, moves=moves)
     agreed = agreements.take(
@@ -105,7 +106,7 @@ def take(
     to = occurrence.organizer if does == COUNTER and occurrence.organizer else owner.addresses[0]
     why = f"{delivery.to} picked this time"
     told = _following(delivery, occurrence, does=does, name="agreed", to=to, reason=why, now=now)
-    deliveries.add(conn, [told], now)
+    deliveries.add(conn, [replace(told, hold=hold)], now)
     if does == COUNTER:
         agreements.settle(conn, agreed.id, Stage.DONE, now)  # the mail is all there is to do
     return agreed

@@ -18,12 +18,12 @@ from daemon import agreeing, notices
 from daemon.clock import Clock
 from daemon.config.settings import Settings
 from daemon.mail.offers import offers
-from daemon.store import agenda, agreements, answers, attendance, deliveries, optouts
+from daemon.store import agenda, agreements, answers, attendance, deliveries, optouts, restored
 from daemon.store.agreements import Agreement, Kind, Stage
 from daemon.store.answers import Answer
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
-from rules.delivery import State, step_behind
+from rules.delivery import PERHAPS_SENT, State, step_behind
 from rules.model import Address, Held, Interval, Occurrence, PartStat, Status
 from rules.people import required_people
 from rules.policy import Cancelled, Step
@@ -282,6 +282,8 @@ class Answering:
         said = answers.latest(conn, occurrence.identity, start)
         needed = [one.address for one in required_people(occurrence, owner)]
         common = agreeing.common(said, needed)
+        put_back = restored.of(conn)
+        is_old = put_back is not None and all(said[one].at <= put_back.at for one in needed if one in said)
         for slot in agreeing.still_free(conn, common, occurrence, owner, now):
             account = self.settings.accounts.get(occurrence.key.calendar.account)
             proposes = account is not None and account.outlook is not None
@@ -295,6 +297,7 @@ class Answering:
                 now=now,
                 proposes=proposes,
                 moves=step is not None and step.when_over == "move",
+                hold=PERHAPS_SENT if is_old else "",
             )
         return None
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from daemon.attendance import within
 from daemon.config.settings import Settings
 from daemon.standing import in_force
-from daemon.store import agenda, answers, attendance, calendars, contacts, deliveries, records
+from daemon.store import agenda, answers, attendance, calendars, contacts, deliveries, records, restored
 from daemon.store.engine import Store
 from daemon.surroundings import Gatherer
 from rules.delivery import State
@@ -168,6 +168,7 @@ class Decider:
             records=records.of(conn, identities),
             done=deliveries.done(conn, identities),
             acknowledgements=answers.acknowledgements(conn, identities),
+            restored=restored.of(conn),
             calendars={
                 row.ref: CalendarSeen(name=row.name, seen_at=row.seen_at, first_seen_at=row.first_seen_at)
                 for row in calendars.calendars(conn)

@@ -84,6 +84,10 @@ def tell(store: Store, settings: Settings, now: datetime) -> int | None:
             note(conn, _NOTE, now.isoformat())
         return None
     since = datetime.fromisoformat(last)
+    if since > now:  # the clock was set back
+        with store.write() as conn:
+            note(conn, _NOTE, now.isoformat())
+        return None
     moment = due(digest, settings.owner, now, since)
     if moment is None:
         return None
@@ -107,6 +111,12 @@ def tell(store: Store, settings: Settings, now: datetime) -> int | None:
             now=now,
             until=moment + LATE,
         )
+
+
+def skip(conn: Connection, now: datetime) -> None:
+    """Take the digests up to now (UTC) as written, if any ever was."""
+    if noted(conn, _NOTE) is not None:
+        note(conn, _NOTE, now.isoformat())
 
 
 def _were_tried(conn: Connection, settings: Settings, now: datetime) -> bool:

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from connectors.base import AttendanceSource, CalendarConnector, Drafts, Inbox, Mailer
-from daemon import notices, wiring
+from daemon import notices, restoring, wiring
 from daemon.answers import Answering
 from daemon.attendance import AttendanceReader, is_asked
 from daemon.carriers import MarkCarrier, Poster, WebhookCarrier
@@ -20,12 +21,13 @@ from daemon.clock import Clock
 from daemon.config.model import Attendance
 from daemon.config.settings import Settings
 from daemon.decide import Decided, Decider
+from daemon.hindsight import Hindsight
 from daemon.mail.message import Mail
 from daemon.outbox import Outbox, SendReport
 from daemon.poll import Poller, PollReport, Progress
 from daemon.reading import Reading
 from daemon.recheck import Recheck
-from daemon.store import agenda
+from daemon.store import agenda, restored
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
 from daemon.store.notes import note, noted
@@ -82,10 +84,12 @@ class Office:
         self.clock = clock
         self.decider = Decider(store, settings)
         self.stopping = threading.Event()
+        self._hindsight = Hindsight(store)
         self.answering = Answering(
             store=store, settings=settings, clock=clock, refresh=self.refresh, nudge=nudge
         )
         self._inbox = inbox
+        self._learnt = False
         self._reading = Reading(settings.accounts)
         self._connect = connect
         self._connectors: dict[tuple[str, str], CalendarConnector] = {}
@@ -159,6 +163,8 @@ class Office:
     def start(self) -> None:
         """Take up what an earlier run left: broken-off deliveries, and rules that changed since."""
         now = self.clock.now()
+        self._hindsight.look(now)
+        restoring.take_up(self.store, self.settings.owner.addresses[0], now)
         self.outbox.recover(now)
         print_ = fingerprint(self.settings)
         with self.store.write() as conn:
@@ -220,6 +226,9 @@ class Office:
     def decide(self) -> Decided:
         """Judge what changed or came due, and queue what its owner must know of it."""
         now = self.clock.now()
+        self._hindsight.look(now)
+        if not self._is_learnt(now):
+            return Decided()
         if self._reading.has_news():
             self.answering.settle(now)
         decided = self.decider.tick(now, stopping=self.stopping.is_set)
@@ -231,6 +240,17 @@ class Office:
 
             digest.tell(self.store, self.settings, now)
         return decided
+
+    def _is_learnt(self, now: datetime) -> bool:
+        """Whether enough is known to decide: after a restore, the accounts are read again first."""
+        if self._learnt:
+            return True
+        with self.store.read() as conn:
+            self._learnt = restored.is_learnt(conn, self.settings.accounts)
+        if self._learnt:
+            return True
+        with self.store.write() as conn:
+            return restored.learn(conn, self.settings.accounts, now)
 
     def send(self) -> SendReport:
         """Send what is due."""

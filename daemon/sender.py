@@ -28,6 +28,7 @@ from daemon.store import deliveries
 from daemon.store.deliveries import ACTIONS, NOTICE, Delivery
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
+from daemon.store.watermark import Watermark
 from rules.delivery import Event, ForbiddenMove, State
 from rules.policy import Guard
 
@@ -78,6 +79,7 @@ class Sender:
         self._drafting = drafting
         self._guard = guard
         self._mine = mine
+        self._watermark = Watermark(store)
         self._closed: set[str] = set()
 
     def begin(self) -> None:
@@ -249,6 +251,8 @@ class Sender:
                     except ForbiddenMove as error:
                         raise _FencedError from error
                     _insist(ours=moved)
+                count = self._watermark.rise(conn)
+            self._watermark.keep(count)
 
         return committing
 

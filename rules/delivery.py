@@ -17,6 +17,7 @@ other, from whatever state it had reached meanwhile without leaving.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 AGREE = "agree"
@@ -39,6 +40,10 @@ AGAIN = "again"
 
 ANSWERED = (AGREE, PROPOSE, COUNTER, INVITE, STAYS, AGAIN)
 """The ``do`` of what follows from somebody's answer: no rule asks for it, and no limit holds it back."""
+
+
+PERHAPS_SENT = "perhaps sent already: the state was restored from a backup"
+"""Why what a restored state calls for waits for the owner's word."""
 
 
 def step_behind(step: str) -> str:
@@ -99,6 +104,8 @@ class Event(StrEnum):
     """The meeting no longer calls for it."""
     SUPPRESS = "suppress"
     """Somebody asked not to be written to."""
+    RENEW = "renew"
+    """It ended by a clock that ran ahead, and is called for on a clock that was set back."""
 
 
 class ForbiddenMove(Exception):
@@ -132,6 +139,7 @@ TABLE: dict[Event, dict[State, State]] = {
     Event.LAPSE: dict.fromkeys(_UNSENT, State.LAPSED),
     Event.SUPERSEDE: dict.fromkeys(_UNSENT, State.SUPERSEDED),
     Event.SUPPRESS: dict.fromkeys(_UNSENT, State.SUPPRESSED),
+    Event.RENEW: {State.LAPSED: State.PENDING, State.SUPERSEDED: State.PENDING},
 }
 """Every transition: event → {from: to}."""
 
@@ -140,6 +148,20 @@ OPEN = frozenset((*_UNSENT, State.COMMITTING))
 
 FINAL = frozenset(State) - OPEN
 """Nothing more happens by itself."""
+
+UNDOABLE = frozenset((State.LAPSED, State.SUPERSEDED))
+"""It ended for a reason that the clock gave, and certainly did not leave."""
+
+SLACK = timedelta(minutes=1)
+"""So far a clock may be set back without anything being undone."""
+
+
+def is_settled(state: str, since: datetime, now: datetime) -> bool:
+    """Whether a delivery that reached ``state`` then stays there.
+
+    What lapsed at a time that has not come did so by a clock that ran ahead: it may be due yet.
+    """
+    return since <= now + SLACK or state not in UNDOABLE
 
 
 def next_state(state: State, event: Event) -> State:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from rules.caution import caution
+from rules.delivery import PERHAPS_SENT, is_settled
 from rules.detectors import DETECTORS
 from rules.eligible import eligibility
 from rules.hours import quiet_until
@@ -256,8 +257,16 @@ class Examiner:
             mode=mode,
             why=why,
             again=again,
-            hold=caution(to, occurrence) if one.step.do in TO_OTHERS else "",
+            hold=self._hold(occurrence, one, to, since),
         )
+
+    def _hold(self, occurrence: Occurrence, one: Timed, to: Address, since: datetime | None) -> str:
+        """Why the step needs the owner's word first; empty when it does not."""
+        restored = self.view.snapshot.restored
+        account = occurrence.key.calendar.account
+        if restored is not None and restored.perhaps_done(account, one.due, since):
+            return PERHAPS_SENT
+        return caution(to, occurrence) if one.step.do in TO_OTHERS else ""
 
     def _mode(self, rule: Rule, occurrence: Occurrence, step: Step) -> Mode:
         """How far the step may go by itself: the least of what rule, demotion and account allow.
@@ -277,7 +286,7 @@ class Examiner:
             rule.name, one.step.step, occurrence.identity, occurrence.start, to, turn=one.turn
         )
         done = self.view.snapshot.done.get(key)
-        if done is not None:
+        if done is not None and is_settled(done.state, done.at, now):
             return Stage.DONE, f"{done.state} {self.view.said(done.at)}", None
         if now < one.due:
             return Stage.AHEAD, "", one.due

@@ -7,6 +7,7 @@ Intervals are half-open, ``[start, end)``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -268,6 +269,23 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """The state was put back from a backup at ``at`` (UTC), and forgot what was done since that was made.
+
+    ``known`` says of each account up to when what it shows may have been acted on before; one that was not
+    read since is not in it.
+    """
+
+    at: datetime
+    known: Mapping[str, datetime] = field(default_factory=dict)
+
+    def perhaps_done(self, account: str, due: datetime, since: datetime | None) -> bool:
+        """Whether what was due then, because of what was seen last at ``since``, may be done already."""
+        known = self.known.get(account)
+        return due <= self.at and (known is None or since is None or since <= known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CalendarSeen:
     """What people call a calendar, and when it was last and first read completely (UTC; None = never)."""
 
@@ -377,7 +395,7 @@ class Snapshot:
     ``records`` what records of calls say, both by ``str(Identity)``; ``done`` is keyed by intent key.
     ``calendars`` has the name and freshness of each calendar; one that is missing there is as fresh as its
     account. ``contacts`` are the people of the subjects. ``acknowledgements`` are answers given beside the
-    calendars, by ``str(Identity)``.
+    calendars, by ``str(Identity)``. ``restored`` says that ``done`` may lack what was done before that.
     """
 
     owner: Owner
@@ -390,6 +408,7 @@ class Snapshot:
     calendars: dict[CalendarRef, CalendarSeen] = field(default_factory=dict)
     contacts: dict[Address, Contact] = field(default_factory=dict)
     acknowledgements: dict[str, tuple[Acknowledgement, ...]] = field(default_factory=dict)
+    restored: Restored | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

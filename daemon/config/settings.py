@@ -51,7 +51,7 @@ class Settings:
 
     def cautions(self) -> list[str]:
         """Sentences about what works but should not stay so."""
-        found = [text for secret in self._secrets() if secret and (text := secret.caution(self.base))]
+        found = [text for secret in self.secrets() if (text := secret.caution(self.base))]
         if self.config.answers and self.config.answers.is_open:
             found.append(
                 f"the answer pages listen at {self.config.answers.listen}, which other machines can reach; "
@@ -63,6 +63,10 @@ class Settings:
                 "its password is not encrypted on the way unless a web server with https:// stands before it"
             )
         return list(dict.fromkeys(found))
+
+    def secrets(self) -> list[Secret]:
+        """Every secret the configuration points at."""
+        return [secret for secret in self._secrets() if secret is not None]
 
     def _secrets(self) -> Iterator[Secret | None]:
         for account in self.accounts.values():

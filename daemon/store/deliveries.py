@@ -17,7 +17,17 @@ from daemon.store.delivery_row import Delivery, encoded, intent_values, to_deliv
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import deliveries
-from rules.delivery import AGREE, OPEN, PROPOSE, Event, ForbiddenMove, State, next_state
+from rules.delivery import (
+    AGREE,
+    OPEN,
+    PERHAPS_SENT,
+    PROPOSE,
+    Event,
+    ForbiddenMove,
+    State,
+    is_settled,
+    next_state,
+)
 from rules.model import Done, Identity, Intent, Interval
 from rules.policy import TO_OTHERS
 
@@ -45,7 +55,7 @@ def add(
 ) -> list[int]:
     """Queue what is not queued yet; the ids of the new ones. ``error`` says why they are held, if so.
 
-    An intent with a ``hold`` is held for that, whatever ``state`` says. One with a group waits for the
+    What ended by a clock that ran ahead is queued anew. An intent with a ``hold`` is held for that, whatever ``state`` says. One with a group waits for the
     message of its group that already waits, or starts the wait.
     """
     added = []
@@ -53,9 +63,27 @@ def add(
         row = intent_values(intent) | {"next_try_at": _first_try(conn, intent, now)}
         place = (State.HELD, intent.hold) if intent.hold else (state, error)
         made = _insert(conn, row, now, *place)
+        made = _renewed(conn, row, now, *place) if made is None else made
         if made is not None:
             added.append(made)
     return added
+
+
+def _renewed(
+    conn: Connection, row: dict[str, Any], now: datetime, state: State | str, error: str
+) -> int | None:
+    """The delivery of this key, queued anew, where it ended by a clock that ran ahead; else None."""
+    c = deliveries.c
+    query = select(c.id, c.state, c.changed_at).where(
+        c.owner == owner_of(conn), c.intent_key == row["intent_key"]
+    )
+    known = conn.execute(query).one()
+    if is_settled(known.state, known.changed_at, now):
+        return None
+    move(conn, known.id, Event.RENEW, now, cleared_at=None, error="", **row)
+    if state == State.HELD:
+        move(conn, known.id, Event.HOLD, now, error=error)
+    return int(known.id)
 
 
 def _first_try(conn: Connection, intent: Intent, now: datetime) -> datetime:
@@ -191,7 +219,7 @@ def companions(conn: Connection, delivery: Delivery) -> list[Delivery]:
 def drafts(conn: Connection, now: datetime) -> list[Delivery]:
     """What is held as a draft to other people and is to be looked after, oldest first."""
     c = deliveries.c
-    is_draft = (c.mode == "draft") & c.do.in_(TO_OTHERS) & (c.error != "flood")
+    is_draft = (c.mode == "draft") & c.do.in_(TO_OTHERS) & c.error.not_in(("flood", PERHAPS_SENT))
     due = or_(c.next_try_at <= now, c.until <= now)
     return _select(conn, c.state == State.HELD, is_draft, due, order=(c.id,))
 

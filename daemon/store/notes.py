@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
@@ -22,3 +22,8 @@ def note(conn: Connection, key: str, value: str) -> None:
     """Note a value, replacing what was there."""
     statement = insert(meta).values(owner=owner_of(conn), key=_PREFIX + key, value=value)
     conn.execute(statement.on_conflict_do_update(index_elements=["owner", "key"], set_={"value": value}))
+
+
+def forget(conn: Connection, key: str) -> None:
+    """Keep nothing under this key."""
+    conn.execute(delete(meta).where(meta.c.owner == owner_of(conn), meta.c.key == _PREFIX + key))

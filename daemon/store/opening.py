@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
 from daemon.store import migrate
+from daemon.store.durable import sync_folder
 from daemon.store.engine import Store, cure, engine_for
 from daemon.store.errors import StoreError
 from daemon.store.schema import meta
@@ -40,7 +41,7 @@ def open_store(
     try:
         if not path.exists():
             _create(path, now, owner)
-        _look_at_header(path)
+        look_at_header(path)
         return _open(path, owner, check=check)
     except (sqlite3.DatabaseError, DatabaseError) as error:
         raise cure(str(path), error) from error
@@ -60,7 +61,8 @@ def _path(path_or_url: str | Path) -> Path:
     return Path(said.removeprefix("sqlite:///")).expanduser().resolve()
 
 
-def _look_at_header(path: Path) -> None:
+def look_at_header(path: Path) -> None:
+    """Refuse what is no state file of ours, before SQLite touches it. Raises StoreError."""
     if not path.is_file():
         raise StoreError(f"{path} is not a file; give 'state:' the path of a file, such as state.db.")
     with path.open("rb") as file:
@@ -74,6 +76,17 @@ def _look_at_header(path: Path) -> None:
         raise StoreError(
             f"{path} is not a state file of rebookd, or is damaged; restore it from a backup, or give "
             "'state:' another path."
+        )
+    _look_at_journal(path, header)
+
+
+def _look_at_journal(path: Path, header: bytes) -> None:
+    """Refuse a journal that was not written for this file: SQLite would write it into it."""
+    journal = path.with_name(f"{path.name}-wal")
+    if header[18] == 1 and journal.exists() and journal.stat().st_size:
+        raise StoreError(
+            f"{path} was put back while the journal of the file before it, {journal.name}, is still there; "
+            f"delete {journal} and {path}-shm, or use: rebookd restore"
         )
 
 
@@ -102,7 +115,7 @@ def _create(path: Path, now: datetime, owner: str) -> None:
             os.link(aside, path)
         except FileExistsError:
             return
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         Path(aside).unlink()
 
@@ -116,25 +129,17 @@ def _sign(conn: Connection, now: datetime, owner: str) -> None:
     )
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _open(path: Path, owner: str, *, check: bool) -> Store:
     engine = engine_for(str(path), owner)
     try:
         if check:
             with engine.connect() as conn:
-                _look_for_damage(conn, path)
+                look_for_damage(conn, path)
         with engine.execution_options(writing=True).begin() as conn:
             migrate.upgrade(conn, str(path))
             # a file that cannot be written says so at the first statement that would
             conn.execute(text("UPDATE meta SET value = value WHERE 0"))
-            identity = _identity(conn, path)
+            identity = identity_of(conn, path)
     except BaseException:
         engine.dispose()
         raise
@@ -142,13 +147,16 @@ def _open(path: Path, owner: str, *, check: bool) -> Store:
     return Store(engine, str(path), identity)
 
 
-def _look_for_damage(conn: Connection, path: Path) -> None:
-    said = conn.execute(text("PRAGMA quick_check(1)")).scalar_one()
+def look_for_damage(conn: Connection, path: Path, *, thorough: bool = False) -> None:
+    """Read the whole file, its indexes too if ``thorough``. Raises StoreError where it is damaged."""
+    check = "integrity_check(1)" if thorough else "quick_check(1)"
+    said = conn.execute(text(f"PRAGMA {check}")).scalar_one()
     if said != "ok":
         raise StoreError(f"{path} is damaged ({said}); restore it from a backup.")
 
 
-def _identity(conn: Connection, path: Path) -> str:
+def identity_of(conn: Connection, path: Path) -> str:
+    """Which state this is. Raises StoreError where it does not say that it is one."""
     facts = {row.key: row.value for row in conn.execute(select(meta.c.key, meta.c.value))}
     if facts.get("product") != PRODUCT or "store" not in facts:
         raise StoreError(

@@ -34,6 +34,16 @@ class CrashingStore:
     writes_left: int
     after: bool
 
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+        return self.real.path
+
+    @property
+    def identity(self) -> str:
+        """Which it is."""
+        return self.real.identity
+
     def read(self) -> AbstractContextManager[Connection]:
         """As ever."""
         return self.real.read()

@@ -1,0 +1,64 @@
+"""Keeping the state safe: ``backup`` and ``restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from daemon.commands.context import clock, local, opened, settings_of
+from daemon.config.settings import Settings
+from daemon.exits import Failure
+from daemon.own_keys import beside_state
+from daemon.store import backup as copies
+from daemon.store import restored
+from daemon.store.lock import lock
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace a file that is already there.")
+@click.pass_context
+def backup(ctx: click.Context, file: Path, force: bool) -> None:
+    """Copy the state to FILE, also while rebookd runs."""
+    _, settings = settings_of(ctx)
+    copies.back_up(settings.state.resolve(), file.absolute(), clock.now(), force=force)
+    click.echo(f"{file} holds the state, and was read through without a fault")
+    click.echo("What it needs to be of use elsewhere, keep too:", err=True)
+    for path in _beside(settings):
+        click.echo(f"  {path}", err=True)
+
+
+def _beside(settings: Settings) -> list[Path]:
+    """The files that a new machine needs beside the state."""
+    secrets = [
+        settings.base / Path(one.value[0]).expanduser() for one in settings.secrets() if one.kind == "file"
+    ]
+    own = [beside_state(settings, ending) for ending in (".key", ".links-key", ".tokens")]
+    return list(dict.fromkeys([*settings.files, *secrets, *(path for path in own if path.exists())]))
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--in-place", is_flag=True, help="The state file itself came from a copy of this machine.")
+@click.pass_context
+def restore(ctx: click.Context, file: Path | None, in_place: bool) -> None:
+    """Put the backup FILE into the state's place; nobody is mailed again because of it."""
+    if (file is None) is not in_place:
+        raise click.UsageError("name a backup, or use --in-place where the state file is one")
+    _, settings = settings_of(ctx)
+    state, now = settings.state.resolve(), clock.now()
+    with lock(state):
+        if file is not None:
+            if file.exists() and state.exists() and file.samefile(state):
+                raise Failure(f"{file} is the state file itself; to say that it is a backup, use --in-place")
+            kept = copies.put_back(file.absolute(), state, now)
+            if kept is not None:
+                click.echo(f"what lay there before is kept as {kept}", err=True)
+        with opened(settings, must_exist=True) as store, store.write() as conn:
+            made = restored.backup_of(conn) or restored.last_sign(conn, now)
+            restored.say_backup(conn, made)
+    click.echo(
+        f"{state} is as it was on {local(made, settings.owner.zone)}. The next run reads the calendars anew; "
+        "what may have been sent since then waits for your word: rebookd outbox list --state held"
+    )
