@@ -11,7 +11,8 @@
     ├── Rejected         this one item was refused; its neighbours go on
     ├── Conflict         somebody changed the item since it was read; read it again
     ├── NotSupported     this server cannot do it; do not ask again
-    └── LimitExceeded    the answer was larger or slower than we accept
+    ├── LimitExceeded    the answer was larger or slower than we accept
+    └── TooMuch          all answers of one poll together were more than we accept
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class NotSupported(ConnectorError):
 
 class LimitExceeded(ConnectorError):
     """The answer was larger, deeper or slower than we accept."""
+
+
+class TooMuch(ConnectorError):
+    """All answers of one poll together were more than we accept; smaller questions are no help."""
 
 
 class Tokens(Protocol):
@@ -446,6 +451,7 @@ __all__ = [
     "Resource",
     "Retryable",
     "Tokens",
+    "TooMuch",
     "Uncertain",
     "Unreachable",
 ]

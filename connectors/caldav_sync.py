@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NewType
 from urllib.parse import urljoin, urlsplit
 
+from connectors.allowance import CHANGES, WHOLE, allowed
 from connectors.base import ConnectorError, CursorExpired, LimitExceeded, Retryable
 from connectors.caldav_discovery import DavSession
 from connectors.caldav_xml import (
@@ -91,8 +92,10 @@ class Fetcher:
     ) -> Changes:
         """Changes since ``position``, everything when it is empty. Raises CursorExpired."""
         if position.token and url not in self._without_sync:
-            return self._since(url, position.token, known_etags, progress)
-        return self._everything(url, known_etags, progress)
+            with allowed(CHANGES):
+                return self._since(url, position.token, known_etags, progress)
+        with allowed(WHOLE):
+            return self._everything(url, known_etags, progress)
 
     def _since(
         self, url: str, token: str, known_etags: Callable[[], dict[str, str]], progress: Progress | None

@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_deadline: contextvars.ContextVar[float] = contextvars.ContextVar("deadline")
+_deadline: contextvars.ContextVar[tuple[float, float]] = contextvars.ContextVar("deadline")
+"""When time is up, and how long it was."""
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Everything done inside shares this many seconds."""
-    token = _deadline.set(time.monotonic() + seconds)
+    """Everything done inside shares this many seconds, and those that are left of any around it."""
+    own = (time.monotonic() + seconds, seconds)
+    token = _deadline.set(min(own, _deadline.get(own)))
     try:
         yield
     finally:
@@ -28,7 +30,7 @@ def within(seconds: float) -> Iterator[None]:
 
 def remaining() -> float:
     """Seconds left for this call. Raises TimeoutError when there are none."""
-    left = _deadline.get() - time.monotonic()
+    left = _deadline.get()[0] - time.monotonic()
     if left <= 0:
         raise TimeoutError("the time for this request is over")
     return left
@@ -36,7 +38,12 @@ def remaining() -> float:
 
 def over() -> bool:
     """Whether the time for this call is up."""
-    return _deadline.get() <= time.monotonic()
+    return _deadline.get()[0] <= time.monotonic()
+
+
+def span() -> float:
+    """How many seconds there were at first, until the deadline that comes first."""
+    return _deadline.get()[1]
 
 
 class _DeadlineSocket(socket.socket):

@@ -15,6 +15,7 @@ from typing import Any
 
 from googleapiclient.http import HttpRequest
 
+from connectors.allowance import CHANGES, WHOLE, allowed
 from connectors.base import (
     CalendarInfo,
     Capabilities,
@@ -28,6 +29,7 @@ from connectors.base import (
     NewMeeting,
     Rejected,
     Resource,
+    TooMuch,
 )
 from connectors.changed import those_that_may_have_changed
 from connectors.google_client import GoogleClient, Refused
@@ -111,22 +113,24 @@ class GoogleConnector:
         held = Held(functools.cache(known.etags), known.raw)
         etags = held.etags() if not token else {}
         gatherer = Gatherer(self._lists, self._shelf_of(calendar), window, held)
-        try:
-            for page in self._lists.pages(
-                calendar.id,
-                token=token,
-                since=None if token else window.start,
-                first=first if token and asked_token == token else None,
-            ):
-                gatherer.take(page, etags)
-                if progress is not None and page.next_page:
-                    progress(gatherer.found, gatherer.found)
-        except Refused as error:
-            self._is_settled = False
-            if error.status in {403, 404}:
-                raise ConnectorError(f"Google does not show the calendar {calendar.id} any more.") from error
-            raise
-        changes = gatherer.changed(calendar.id) if token else gatherer.all(etags, window.start)
+        with allowed(CHANGES if token else WHOLE):
+            try:
+                for page in self._lists.pages(
+                    calendar.id,
+                    token=token,
+                    since=None if token else window.start,
+                    first=first if token and asked_token == token else None,
+                ):
+                    gatherer.take(page, etags)
+                    if progress is not None and page.next_page:
+                        progress(gatherer.found, gatherer.found)
+            except Refused as error:
+                self._is_settled = False
+                if error.status in {403, 404}:
+                    told = f"Google does not show the calendar {calendar.id} any more."
+                    raise ConnectorError(told) from error
+                raise
+            changes = gatherer.changed(calendar.id) if token else gatherer.all(etags, window.start)
         if progress is not None and changes.resources:
             progress(len(changes.resources), len(changes.resources))
         self._zones[calendar.id] = changes.zone
@@ -289,7 +293,7 @@ class GoogleConnector:
             return True
         try:
             page = self._lists.page(calendar, syncToken=token)
-        except (CursorExpired, Refused, LimitExceeded):
+        except (CursorExpired, Refused, LimitExceeded, TooMuch):
             return True  # the poll of that calendar will say what is wrong with it
         if page.items or page.next_page or not page.sync_token:
             self._first_pages[calendar] = token, page

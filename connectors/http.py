@@ -25,8 +25,10 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from connectors.allowance import refuse, spend
 from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable
-from connectors.deadline import guard, guard_tls, over, remaining, within
+from connectors.deadline import guard, guard_tls, over, remaining, span, within
+from connectors.reaching import reach
 
 USER_AGENT = "rebookd/0.1"
 READS = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
@@ -52,12 +54,26 @@ class _Unreachable(Retryable):
 
 class _PlainConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return guard(super()._new_conn())
+        return _reached(self)
 
 
 class _TlsConnection(HTTPSConnection):
     def _new_conn(self) -> socket.socket:
-        return guard(super()._new_conn())
+        return _reached(self)
+
+
+def _reached(connection: HTTPConnection) -> socket.socket:
+    """A connection to its host, bound by the deadline from the look-up of the name on."""
+    host, port = connection._dns_host, connection.port or connection.default_port  # noqa: SLF001 - as urllib3's
+    seconds = min(remaining(), float(connection.timeout or remaining()))
+    try:
+        return guard(reach(host, port, seconds))
+    except socket.gaierror as error:
+        raise urllib3.exceptions.NameResolutionError(host, connection, error) from error
+    except TimeoutError as error:
+        raise urllib3.exceptions.ConnectTimeoutError(connection, str(error)) from error
+    except OSError as error:
+        raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -110,9 +126,11 @@ def _read(response: requests.Response, limit: int) -> bytes:
         size += len(data)
         if size > limit:
             response.raw.close()
+            refuse()
             raise LimitExceeded(
                 f"{_host(response.url)} sent more than {limit // 1024} KiB in one answer; it was not read."
             )
+        spend(len(data))
         parts.append(data)
     if inflate is not None and size and not inflate.eof:
         raise _Unreachable(f"{_host(response.url)} broke off in the middle of its answer.")
@@ -218,7 +236,7 @@ class GuardedSession:
         self, method: str, url: str, body: bytes | IO[bytes] | None, headers: dict[str, str]
     ) -> requests.Response:
         host = _host(url)
-        late = f"{host} did not answer within {self.limits.seconds:g} seconds."
+        late = f"{host} did not answer within {span():g} seconds."
         try:
             return self._session.request(method, url, data=body, headers=headers, allow_redirects=False)
         except requests.exceptions.SSLError as error:

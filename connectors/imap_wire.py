@@ -18,6 +18,7 @@ from imap_tools.errors import MailboxLoginError
 
 from connectors.base import NeedsLogin, Retryable, Unreachable
 from connectors.deadline import guard, guard_tls, over, remaining, within
+from connectors.reaching import reach
 
 Security = Literal["tls", "starttls", "none"]
 
@@ -131,9 +132,7 @@ class _Client(imaplib.IMAP4):
         super().__init__(host, port)
 
     def _create_socket(self, _timeout: float | None) -> socket.socket:
-        seconds = min(remaining(), CONNECT_SECONDS)
-        plain = guard(socket.create_connection((self.host, self.port), seconds))
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain = guard(reach(self.host, self.port, min(remaining(), CONNECT_SECONDS)))
         return self._context.wrap_socket(plain, server_hostname=self.host) if self._context else plain
 
     def read(self, size: int) -> bytes:

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
+from connectors.allowance import CHANGES, WHOLE, allowed
 from connectors.base import (
     CalendarInfo,
     Capabilities,
@@ -21,6 +22,7 @@ from connectors.base import (
     LimitExceeded,
     NewMeeting,
     Resource,
+    TooMuch,
 )
 from connectors.changed import those_that_may_have_changed
 from connectors.outlook_busy import free_busy
@@ -112,25 +114,27 @@ class OutlookConnector:
         held = Held(functools.cache(known.etags), known.raw)
         gatherer = Gatherer(self._rounds, self._shelf(calendar), window, span, held)
         last: Page | None = None
-        try:
-            for page in self._rounds.pages(
-                calendar.id,
-                link=link,
-                span=None if link else span,
-                first=first if link and asked_link == link else None,
-            ):
-                gatherer.take(page)
-                last = page
-                if progress is not None and page.next_link:
-                    progress(gatherer.found, gatherer.found)
-            etags = {href: etag for href, etag in held.etags().items() if href != HREF}
-            changes = gatherer.changed() if link else gatherer.all(etags)
-        except Refused as error:
-            self._is_settled = False
-            if error.status in {403, 404}:
-                raise ConnectorError(f"Outlook does not show the calendar {calendar.id} any more.") from error
-            raise
-        self._add_replies(calendar, changes, held, window)
+        with allowed(CHANGES if link else WHOLE):
+            try:
+                for page in self._rounds.pages(
+                    calendar.id,
+                    link=link,
+                    span=None if link else span,
+                    first=first if link and asked_link == link else None,
+                ):
+                    gatherer.take(page)
+                    last = page
+                    if progress is not None and page.next_link:
+                        progress(gatherer.found, gatherer.found)
+                etags = {href: etag for href, etag in held.etags().items() if href != HREF}
+                changes = gatherer.changed() if link else gatherer.all(etags)
+            except Refused as error:
+                self._is_settled = False
+                if error.status in {403, 404}:
+                    told = f"Outlook does not show the calendar {calendar.id} any more."
+                    raise ConnectorError(told) from error
+                raise
+            self._add_replies(calendar, changes, held, window)
         if progress is not None and changes.resources:
             progress(len(changes.resources), len(changes.resources))
         now = last.now if last is not None else None
@@ -304,7 +308,7 @@ class OutlookConnector:
             return True
         try:
             page = self._rounds.page(calendar, position.link)
-        except (CursorExpired, Refused, LimitExceeded):
+        except (CursorExpired, Refused, LimitExceeded, TooMuch):
             return True  # the poll of that calendar will say what is wrong with it
         if position.is_due_to_roll(calendar, page.now):
             return True

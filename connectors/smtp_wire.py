@@ -13,6 +13,8 @@ import ssl
 import time
 from dataclasses import dataclass
 
+from connectors.reaching import look_up
+
 MAX_LINE = 8192
 MAX_LINES = 128
 """The largest reply we read; RFC 5321 section 4.5.3.1.5 allows lines of 512."""
@@ -75,7 +77,7 @@ class Wire:
     def open(cls, host: str, port: int, deadline: Deadline) -> Wire:
         """Connect to the first address that answers, leaving time for each. Raises WireError."""
         try:
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = look_up(host, port, deadline.left())
         except OSError as error:
             raise WireError(f"could not be found ({_reason(error)})") from error
         failure: OSError | None = None

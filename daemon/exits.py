@@ -32,7 +32,7 @@ def of_troubles(kinds: Collection[str]) -> int:
 
 def explain_failure(error: Exception, *, verbose: bool = False) -> int:
     """Say on standard error what went wrong, and give the exit code."""
-    from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable  # noqa: PLC0415
+    from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable, TooMuch  # noqa: PLC0415
     from daemon.config.problems import ConfigProblems  # noqa: PLC0415 - both only when something failed
     from daemon.store.errors import StoreError  # noqa: PLC0415
 
@@ -44,7 +44,7 @@ def explain_failure(error: Exception, *, verbose: bool = False) -> int:
         click.echo(f"rebookd: {error}", err=True)
         if isinstance(error, NeedsLogin):
             return SIGN_IN_NEEDED
-        return TEMPORARY if isinstance(error, Retryable | LimitExceeded) else FAILED
+        return TEMPORARY if isinstance(error, Retryable | LimitExceeded | TooMuch) else FAILED
     if verbose:
         click.echo("".join(traceback.format_exception(error)), err=True)
     said = " ".join(str(error).split()) or type(error).__name__

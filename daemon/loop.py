@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import schedule
 import structlog
 
+from connectors.allowance import CHANGES, WHOLE
 from connectors.base import ConnectorError
 from daemon.beats import Beats
 from daemon.clock import Clock
@@ -46,7 +47,7 @@ GRACE = 8.0
 LOGIN_AGAIN = timedelta(hours=1)
 """How long an account that needs a sign-in is left alone."""
 
-POLL_PATIENCE = 300.0
+POLL_PATIENCE = CHANGES.seconds + WHOLE.seconds + 60
 DECIDE_PATIENCE = 120.0
 SEND_PATIENCE = 300.0
 REPLY_PATIENCE = 300.0

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from connectors.allowance import ASKING, allowed
 from connectors.base import (
     CalendarConnector,
     CalendarInfo,
@@ -23,6 +24,7 @@ from connectors.base import (
     NeedsLogin,
     Resource,
     Retryable,
+    TooMuch,
 )
 from daemon import horizon
 from daemon.clock import Clock
@@ -111,9 +113,10 @@ class Poller:
         report = PollReport(account=self.account)
         with self._isolated(report):
             self._connector = self._connect()
-            infos = self._connector.calendars()
-            rows = self._rows()
-            changed = self._changed(infos, rows)
+            with allowed(ASKING):
+                infos = self._connector.calendars()
+                rows = self._rows()
+                changed = self._changed(infos, rows)
             report.calendars = len(infos)
             self._forget_others(infos, rows, report)
             self._unchanged([rows[info.ref] for info in infos if info.ref not in changed])
@@ -165,7 +168,7 @@ class Poller:
 
     def _wake_if_blind(self, conn: Connection, rows: Iterable[CalendarRow], now: datetime) -> None:
         """Judge the account anew when it could not be seen for long: what fell due meanwhile was held."""
-        if any(now - row.seen_at >= self._stale_after for row in rows):
+        if any(abs(now - row.seen_at) >= self._stale_after for row in rows):
             agenda.wake_account(conn, self.account, now)
 
     def _take(
@@ -191,6 +194,7 @@ class Poller:
             if progress is not None:
                 progress(info.name, done, total)
 
+        tell(0, 0)
         try:
             changes = self._connector.poll(info.ref, span, Known(cursor=cursor, etags=etags, raw=raw), tell)
         except CursorExpired:
@@ -297,6 +301,7 @@ def kind_of(error: ConnectorError) -> str:
         (Shrunk, "shrunk"),
         (Retryable, "no answer"),
         (LimitExceeded, "too large"),
+        (TooMuch, "too large"),
     ):
         if isinstance(error, kind):
             return word
