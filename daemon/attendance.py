@@ -22,7 +22,18 @@ from daemon.store import agenda, records
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
 from rules.detections import Missed, Unaccounted
-from rules.model import Address, Attendance, Call, Held, Identity, Occurrence, Owner, PartStat, Status
+from rules.model import (
+    Address,
+    Attendance,
+    Call,
+    Held,
+    Identity,
+    Interval,
+    Occurrence,
+    Owner,
+    PartStat,
+    Status,
+)
 from rules.people import my_answer, required_people
 from rules.presence import Judgement, Known, Terms, judge
 
@@ -94,7 +105,7 @@ class AttendanceReader:
         self._terms = terms
         self._stopping = stopping
         self._source: AttendanceSource | None = None
-        self._rest_until: datetime | None = None
+        self._rests: Interval | None = None
 
     def read(self, progress: Callable[[int, int], None] | None = None) -> str | None:
         """Read what is due; why any of it was refused, in a sentence for the owner, if it was.
@@ -102,7 +113,7 @@ class AttendanceReader:
         ``progress`` is told (done, total) meetings. Raises StoreError, and nothing for whatever a server did.
         """
         now = self._clock.now()
-        if self._rest_until is not None and now < self._rest_until:
+        if self._rests is not None and self._rests.start <= now < self._rests.end:
             return None
         refused = None
         due = self._due(now)[:AT_ONCE]
@@ -114,13 +125,13 @@ class AttendanceReader:
             try:
                 judged = self._judged(one)
             except (NeedsLogin, NotSupported) as error:
-                self._rest_until = now + REFUSED_FOR
+                self._rests = Interval(now, now + REFUSED_FOR)
                 log.warning("records of calls are refused", account=self._account, error=str(error))
                 return str(error)
             except Rejected as error:
                 refused, judged = str(error), _unknown("its records may not be seen")
             except Retryable as error:
-                self._rest_until = now + timedelta(seconds=error.retry_after or 0)
+                self._rests = Interval(now, now + timedelta(seconds=error.retry_after or 0))
                 self._keep(one, self._failed(error))
                 break
             self._keep(one, judged)

@@ -91,7 +91,10 @@ class Doubts:
         return parties
 
     def _is_due(self, message_id: str, now: datetime) -> bool:
-        return message_id not in self._looked or self._looked[message_id][1] <= now
+        if message_id not in self._looked:
+            return True
+        at = self._looked[message_id][1]
+        return at <= now or at > now + LONGEST_WAIT  # the latter where the clock was set back
 
     def _rest(self, message_ids: Iterable[str], now: datetime) -> None:
         for each in message_ids:

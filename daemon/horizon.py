@@ -19,5 +19,5 @@ def window(now: datetime) -> Interval:
 
 
 def is_due_to_roll(horizon_end: datetime, now: datetime) -> bool:
-    """Whether the stored occurrences end too early."""
-    return window(now).end - horizon_end >= ROLL
+    """Whether the stored occurrences end too early, or so late that the clock must have been set back."""
+    return abs(window(now).end - horizon_end) >= ROLL

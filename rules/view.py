@@ -156,14 +156,17 @@ class View:
     def blind_account(self) -> str | None:
         """An account that cannot be seen, if any: about a person in any calendar, nothing is certain then."""
         for name, account in sorted(self.snapshot.accounts.items()):
-            if account.seen_at is None or self.now - account.seen_at >= account.stale_after:
+            if self._is_long_ago(account.seen_at, account):
                 return name
         return None
 
     def is_blind(self, occurrence: Occurrence) -> bool:
         """Whether its calendar has not been read for so long that nothing may be concluded."""
-        seen = self.seen_at(occurrence)
-        return seen is None or self.now - seen >= self.account(occurrence).stale_after
+        return self._is_long_ago(self.seen_at(occurrence), self.account(occurrence))
+
+    def _is_long_ago(self, seen: datetime | None, account: Account) -> bool:
+        """Whether what was seen then says nothing any more; a time that has not come says nothing, either."""
+        return seen is None or abs(self.now - seen) >= account.stale_after
 
     def is_cancelled(self, occurrence: Occurrence) -> bool:
         """Whether the newest copy of the meeting says it is cancelled."""

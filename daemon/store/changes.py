@@ -129,12 +129,14 @@ def roll(
 ) -> Applied:
     """Take in stored resources that were expanded in another window; nothing was read from a server.
 
-    What is too old to matter is forgotten on the way.
+    What was too old to matter at the roll before is forgotten on the way: a clock that runs ahead for an
+    hour makes nothing forgotten.
     """
     calendar = _known(conn, ref)
-    graveyard.prune(conn, calendar.id, now)
-    history.prune(conn, now - history.KEPT)
-    contacts.prune(conn, now)
+    before = min(now, now - (horizon_end - calendar.covered))
+    graveyard.prune(conn, calendar.id, before)
+    history.prune(conn, before - history.KEPT)
+    contacts.prune(conn, before)
     conn.execute(update(calendars).where(calendars.c.id == calendar.id).values(horizon_end=horizon_end))
     held = held_resources(conn, calendar.id)
     known = [resource for resource in expanded if resource.href in held]

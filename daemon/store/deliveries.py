@@ -55,8 +55,9 @@ def add(
 ) -> list[int]:
     """Queue what is not queued yet; the ids of the new ones. ``error`` says why they are held, if so.
 
-    What ended by a clock that ran ahead is queued anew. An intent with a ``hold`` is held for that, whatever ``state`` says. One with a group waits for the
-    message of its group that already waits, or starts the wait.
+    What ended by a clock that ran ahead is queued anew. An intent with a ``hold`` is held for that, whatever
+    ``state`` says. One with a group waits for the message of its group that already waits, or starts the
+    wait.
     """
     added = []
     for intent in intents:

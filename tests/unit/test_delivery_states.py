@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.delivery import FINAL, OPEN, TABLE, Event, ForbiddenMove, State, next_state
+from rules.delivery import FINAL, OPEN, TABLE, UNDOABLE, Event, ForbiddenMove, State, next_state
 
 OWNERS = {Event.RETRY, Event.APPROVE, Event.CANCEL, Event.BY_HAND}
 
@@ -40,9 +40,14 @@ def test_every_open_state_can_end() -> None:
 
 
 def test_nothing_final_is_sent_again_by_itself() -> None:
-    """Out of a final state only the owner leads; a late answer may settle a doubt."""
+    """Out of a final state only the owner leads; a late answer may settle a doubt.
+
+    What ended by a clock that ran ahead is another matter: it certainly did not leave.
+    """
     for state in FINAL:
-        assert reachable(state, set(Event) - OWNERS) <= {state, State.SENT}
+        assert reachable(state, set(Event) - OWNERS - {Event.RENEW}) <= {state, State.SENT}
+    assert set(TABLE[Event.RENEW]) == UNDOABLE
+    assert not UNDOABLE & {State.SENT, State.UNKNOWN, State.REFUSED, State.SUPPRESSED}
 
 
 def test_sent_is_the_end() -> None:

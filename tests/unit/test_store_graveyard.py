@@ -222,6 +222,7 @@ def test_the_dead_are_forgotten_in_time(store: Store, days: int, left: list[str]
     put(store, removed=["/theirs.ics"], now=LATER)
     with store.write() as conn:
         calendars.roll(conn, ACME, [], NOW + days * DAY, HORIZON + days * DAY)
+        calendars.roll(conn, ACME, [], NOW + (days + 1) * DAY, HORIZON + (days + 1) * DAY)
     assert remembered(store) == left
 
 

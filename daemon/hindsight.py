@@ -1,0 +1,34 @@
+"""Notices that the clock was set back, and has what was stored meanwhile put right."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from daemon.store.engine import Store
+from daemon.store.set_back import latest, set_back
+from rules.delivery import SLACK
+
+log = structlog.get_logger()
+
+
+class Hindsight:
+    """Remembers the latest moment there was, also before a restart. For one thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._latest: datetime | None = None
+
+    def look(self, now: datetime) -> None:
+        """Compare ``now`` (UTC) with it. Raises StoreError."""
+        if self._latest is None:
+            with self._store.read() as conn:
+                self._latest = latest(conn) or now
+        by = self._latest - now
+        if by > SLACK:
+            log.warning("the clock was set back; everything is looked at again", seconds=by.total_seconds())
+            with self._store.write() as conn:
+                set_back(conn, now, by)
+            self._latest = now
+        self._latest = max(self._latest, now)
