@@ -230,6 +230,19 @@ def _state(value: object) -> str:
     return value
 
 
+OWNER = "[a-z0-9_-]{1,60}"
+"""What an owner may be called."""
+
+_OWNER_SCHEMA: dict[str, JsonValue] = {"type": "string", "pattern": f"^{OWNER}$"}
+
+
+def _owner(value: object) -> object:
+    if value is not None and not (isinstance(value, str) and re.fullmatch(OWNER, value)):
+        wrong = f"an owner's name has lower-case letters, digits, - and _, at most 60; {shown(value)} is none"
+        raise fault(wrong, "write it like dana")
+    return value
+
+
 def _some_accounts(value: object) -> object:
     if value is None or value == {}:
         raise fault("there is no account", "add one under a name of your own")
@@ -243,6 +256,11 @@ class Config(Strict):
     """The version of this file's grammar: 1."""
     me: Me
     """Who I am."""
+    owner: Annotated[str, BeforeValidator(_owner), WithJsonSchema(_OWNER_SCHEMA)] | None = Field(
+        None, examples=["dana"]
+    )
+    """Under which name the state keeps what is mine; without it, the name of this file or its folder in a
+    deployment of several owners, else default."""
     state: Annotated[str, BeforeValidator(_state), WithJsonSchema({"type": "string"})] = Field(
         "state.db", examples=["state.db", "/var/lib/rebookd/state.db"]
     )

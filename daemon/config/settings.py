@@ -21,13 +21,20 @@ from rules.hours import WorkingHours
 from rules.model import Account, Marks, Owner
 from rules.policy import Policy
 
+DEFAULT = "default"
+"""The owner of a configuration that stands alone."""
+
+ALONE = "config.yaml"
+"""What a folder holds that is one configuration; any other folder has one for each owner."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Configuration and rules that fit together.
 
     ``base`` is the configuration's folder, to which its paths are relative; ``files`` are all files
-    that were read, the configuration first.
+    that were read, the configuration first. ``name`` is what the owner is called among others, ``tenant``
+    the name under which the state keeps their rows.
     """
 
     config: Config
@@ -35,6 +42,8 @@ class Settings:
     owner: Owner
     base: Path
     files: tuple[Path, ...]
+    name: str = DEFAULT
+    tenant: str = DEFAULT
     accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What several threads must have in common for one account, made once: see ``google_access.py``
@@ -44,6 +53,10 @@ class Settings:
     def state(self) -> Path:
         """The state file."""
         return self.base / Path(self.config.state).expanduser()
+
+    def outward(self, key: str) -> str:
+        """A key of the state as it may name something outside, where two owners' must differ."""
+        return key if self.tenant == DEFAULT else f"{self.tenant}\n{key}"
 
     def seen_accounts(self) -> dict[str, Account]:
         """The accounts as a decision sees them before their first poll."""
@@ -89,11 +102,12 @@ class Settings:
 def find_config(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     """The configuration to use: the one named, ``$REBOOKD_CONFIG``, or the first at the usual places.
 
+    A folder that is named and is no configuration itself holds one for each owner: ``deployment.py``.
     Raises :class:`ConfigProblems` when there is none.
     """
     if named := explicit or environ.get("REBOOKD_CONFIG"):
         path = Path(named).expanduser()
-        return path / "config.yaml" if path.is_dir() else path
+        return path / ALONE if (path / ALONE).exists() else path
     home = Path(environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
     usual = (Path("config.yaml"), home / "rebookd/config.yaml", Path("/etc/rebookd/config.yaml"))
     for path in usual:
@@ -112,10 +126,11 @@ def find_config(explicit: str | None, environ: Mapping[str, str] = os.environ) -
     )
 
 
-def load(path: Path, *, thorough: bool = True) -> Settings:
+def load(path: Path, *, name: str = DEFAULT, thorough: bool = True) -> Settings:
     """The configuration at ``path`` with its rules. Raises :class:`ConfigProblems` with every mistake.
 
-    ``thorough`` also looks up the country of the holidays, which costs a third of a second.
+    ``name`` is what its owner is called in a deployment. ``thorough`` also looks up the country of the
+    holidays, which costs a third of a second.
     """
     tree = read_yaml(path)
     config, problems = validated(Config, tree)
@@ -123,8 +138,8 @@ def load(path: Path, *, thorough: bool = True) -> Settings:
     if isinstance(me, dict) and (wrong := holiday_fault(me.get("holidays"))):
         problems.append(tree.problem(wrong.under("me", "holidays")))
     files, later = RulesFiles(), []
-    for loc, name in _rules_names(tree.data):
-        file = path.parent / Path(name).expanduser()
+    for loc, named in _rules_names(tree.data):
+        file = path.parent / Path(named).expanduser()
         if file in files.paths:
             later.append(tree.problem(Fault("this file is already in the list", "take it out", loc)))
         elif not file.is_file():
@@ -147,6 +162,8 @@ def load(path: Path, *, thorough: bool = True) -> Settings:
         owner=_owner(config),
         base=path.parent,
         files=(path, *files.paths),
+        name=name,
+        tenant=config.owner or name,
         accounts=config.accounts,
     )
 

@@ -7,8 +7,9 @@ moment of the whole file; writers take turns.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -76,13 +77,29 @@ def owner_of(conn: Connection) -> str:
 
 
 class Store:
-    """The open state file. Safe to share between threads; each takes its own transactions."""
+    """The open state file. Safe to share between threads; each takes its own transactions.
 
-    def __init__(self, engine: Engine, path: str, identity: str) -> None:
+    It shows the rows of one owner; ``of`` gives the same state to another. ``turn`` is whose turn it is to
+    write: SQLite lets nobody wait longer than ``BUSY_SECONDS``, and many owners may.
+    """
+
+    def __init__(
+        self, engine: Engine, path: str, identity: str, turn: AbstractContextManager[object] | None = None
+    ) -> None:
         self._reading = engine
         self._writing = engine.execution_options(writing=True)
+        self._turn = threading.RLock() if turn is None else turn
         self.path = path
         self.identity = identity
+
+    @property
+    def owner(self) -> str:
+        """Whose rows it shows."""
+        return cast("str", self._reading.get_execution_options()["owner"])
+
+    def of(self, owner: str) -> Store:
+        """The same open state, with the rows of another owner; closing one closes all."""
+        return Store(self._reading.execution_options(owner=owner), self.path, self.identity, self._turn)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -101,7 +118,7 @@ class Store:
         nothing of the block is then kept.
         """
         try:
-            with self._writing.begin() as conn:
+            with self._turn, self._writing.begin() as conn:
                 yield conn
         except DatabaseError as error:
             raise cure(self.path, error) from error

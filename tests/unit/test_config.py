@@ -198,7 +198,7 @@ def test_the_configuration_is_looked_for_in_order(tmp_path: Path, monkeypatch: p
     home = tmp_path / "home"
     environ = {"XDG_CONFIG_HOME": str(home), "REBOOKD_CONFIG": "elsewhere.yaml"}
     assert find_config("mine.yaml", environ) == Path("mine.yaml")
-    assert find_config(str(tmp_path), environ) == tmp_path / "config.yaml"
+    assert find_config(str(tmp_path), environ) == tmp_path, "a folder with one configuration for each owner"
     assert find_config(None, environ) == Path("elsewhere.yaml")
     del environ["REBOOKD_CONFIG"]
     (home / "rebookd").mkdir(parents=True)
@@ -206,6 +206,7 @@ def test_the_configuration_is_looked_for_in_order(tmp_path: Path, monkeypatch: p
     assert find_config(None, environ) == home / "rebookd/config.yaml"
     (tmp_path / "config.yaml").touch()
     assert find_config(None, environ) == Path("config.yaml")
+    assert find_config(str(tmp_path), environ) == tmp_path / "config.yaml"
 
 
 @pytest.mark.parametrize(
