@@ -70,6 +70,7 @@ class CalDavConnector:
         home_zone: str = "UTC",
         limits: Limits | None = None,
         insecure_http: bool = False,
+        private_network: bool = False,
         verify: bool | str = True,
         batch: int = 200,
     ) -> None:
@@ -83,6 +84,7 @@ class CalDavConnector:
                 auth=_auth(auth, username, password, token),
                 limits=limits,
                 insecure_http=insecure_http,
+                private_network=private_network,
                 verify=verify,
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -150,11 +151,19 @@ def _allow_sibling(session: DavSession, url: str, home: str) -> None:
         return
     parent = here.partition(".")[2]
     related = there.endswith("." + here) or ("." in parent and there.endswith("." + parent))
+    related = related and not _is_address(there)
     if not related or urlsplit(home).scheme != "https":
         raise ConnectorError(
             f"{here} keeps its calendars on another host, {there}; if that is right, use that address as url."
         )
     session.http.allow(home)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def list_calendars(session: DavSession, url: str, depth: str, mark: str = "") -> list[Found]:

@@ -76,8 +76,9 @@ class Refusal(NeedsLogin):
 class TokenEndpoint(google.auth.transport.Request):
     """The wire to a token endpoint, in the shape google-auth wants."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS, *, private_network: bool = False) -> None:
         self._limits = limits
+        self._private_network = private_network
 
     def __call__(
         self,
@@ -89,7 +90,9 @@ class TokenEndpoint(google.auth.transport.Request):
         **_: object,
     ) -> google.auth.transport.Response:
         """A whole answer. Raises :class:`Refusal`, Retryable, and ConnectorError for anything else."""
-        session = GuardedSession(url, limits=self._limits, judge=_judge)
+        session = GuardedSession(
+            url, limits=self._limits, private_network=self._private_network, judge=_judge
+        )
         try:
             response = session.request(method, url, data=body, headers=headers)
         finally:
@@ -264,9 +267,15 @@ class GoogleTokens(TokenKeeper):
     """One account's access tokens, renewed before they run out. Safe to share between threads."""
 
     def __init__(
-        self, source: Source, *, limits: Limits = LIMITS, elapsed: Callable[[], float] = elapsed
+        self,
+        source: Source,
+        *,
+        limits: Limits = LIMITS,
+        private_network: bool = False,
+        elapsed: Callable[[], float] = elapsed,
     ) -> None:
-        super().__init__(_Renewing(source, TokenEndpoint(limits)), elapsed=elapsed)
+        endpoint = TokenEndpoint(limits, private_network=private_network)
+        super().__init__(_Renewing(source, endpoint), elapsed=elapsed)
 
 
 class _Kept:

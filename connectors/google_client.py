@@ -79,6 +79,7 @@ class GoogleClient:
         account: str = "",
         pace: Pace | None = None,
         limits: Limits | None = None,
+        private_network: bool = False,
     ) -> None:
         self.account = account
         self._root = "" if endpoint.rstrip("/") in {"", _GOOGLE} else endpoint.rstrip("/") + "/"
@@ -90,6 +91,7 @@ class GoogleClient:
             judge=self._judge,
             limits=limits,
             agent=_AGENT,
+            private_network=private_network,
         )
         self._http = _Http(self._session)
 

@@ -43,10 +43,11 @@ class SignIn:
         *,
         hint: str = "",
         limits: Limits = LIMITS,
+        private_network: bool = False,
     ) -> None:
         self._client = client
         self._redirect = redirect
-        self._endpoint = TokenEndpoint(limits)
+        self._endpoint = TokenEndpoint(limits, private_network=private_network)
         self._state = secrets.token_urlsafe(24)
         self._verifier = secrets.token_urlsafe(64)
         digest = hashlib.sha256(self._verifier.encode()).digest()

@@ -28,6 +28,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from connectors.allowance import refuse, spend
 from connectors.base import ConnectorError, LimitExceeded, NeedsLogin, Retryable
 from connectors.deadline import guard, guard_tls, over, remaining, span, within
+from connectors.network import Network
 from connectors.reaching import reach
 
 USER_AGENT = "rebookd/0.1"
@@ -52,22 +53,12 @@ class _Unreachable(Retryable):
     """The connection itself failed: worth a second try within the call."""
 
 
-class _PlainConnection(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        return _reached(self)
-
-
-class _TlsConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _reached(self)
-
-
-def _reached(connection: HTTPConnection) -> socket.socket:
+def _reached(connection: HTTPConnection, network: Network) -> socket.socket:
     """A connection to its host, bound by the deadline from the look-up of the name on."""
     host, port = connection._dns_host, connection.port or connection.default_port  # noqa: SLF001 - as urllib3's
     seconds = min(remaining(), float(connection.timeout or remaining()))
     try:
-        return guard(reach(host, port, seconds))
+        return guard(reach(host, port, seconds, network.admitted))
     except socket.gaierror as error:
         raise urllib3.exceptions.NameResolutionError(host, connection, error) from error
     except TimeoutError as error:
@@ -76,25 +67,38 @@ def _reached(connection: HTTPConnection) -> socket.socket:
         raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
 
 
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
+def _pools(network: Network) -> dict[str, type[HTTPConnectionPool]]:
+    """Pools of connections to nothing but what the network admits."""
 
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return _reached(self, network)
 
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+    class Tls(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return _reached(self, network)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = Tls
+
+    return {"http": PlainPool, "https": TlsPool}
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
     """Sends one request and reads its whole answer within the limits."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, network: Network) -> None:
         self._limits = limits
+        self._network = network
         super().__init__(pool_connections=2, pool_maxsize=2)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         context = guard_tls(ssl.create_default_context())
         super().init_poolmanager(*args, ssl_context=context, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        self.poolmanager.pool_classes_by_scheme = _pools(self._network)
 
     def send(self, request: requests.PreparedRequest, *_: Any, **kwargs: Any) -> requests.Response:
         left = remaining()
@@ -140,7 +144,8 @@ def _read(response: requests.Response, limit: int) -> bytes:
 class GuardedSession:
     """HTTP to one host. ``request`` has the shape of :class:`requests.Session`'s.
 
-    ``http://`` is refused unless the host is this machine or ``insecure_http`` says otherwise. ``judge``
+    ``http://`` is refused unless the host is this machine or ``insecure_http`` says otherwise; where a name
+    may lead beside the public internet, :class:`Network` says, with ``private_network``. ``judge``
     raises what an answer means in another protocol's words, instead of :func:`raise_for`. Not safe to
     share between threads.
     """
@@ -152,6 +157,7 @@ class GuardedSession:
         auth: requests.auth.AuthBase | None = None,
         limits: Limits | None = None,
         insecure_http: bool = False,
+        private_network: bool = False,
         verify: bool | str = True,
         judge: Callable[[requests.Response], None] | None = None,
     ) -> None:
@@ -168,7 +174,7 @@ class GuardedSession:
         if not is_loopback(_host(url)):
             self._session.proxies.update(get_environ_proxies(url))
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"})
-        adapter = _Adapter(self.limits)
+        adapter = _Adapter(self.limits, _network(url, private_network))
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -276,6 +282,12 @@ class GuardedSession:
             raise ConnectorError(
                 f"{host} would be asked without encryption; use https:// or set insecure_http: true."
             )
+
+
+def _network(url: str, private: bool) -> Network:
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return Network(host=_host(url), port=parts.port or usual, private=private)
 
 
 def is_loopback(host: str) -> bool:

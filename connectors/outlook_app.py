@@ -60,12 +60,16 @@ _CLOUDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An app of Microsoft Entra, and where it asks: ``authority`` for tokens, ``endpoint`` with them."""
+    """An app of Microsoft Entra, and where it asks: ``authority`` for tokens, ``endpoint`` with them.
+
+    ``private_network`` is the guarded session's.
+    """
 
     client_id: str
     tenant: str = "common"
     authority: str = AUTHORITY
     endpoint: str = f"{GRAPH}/v1.0"
+    private_network: bool = False
 
     @property
     def issuer(self) -> str:
@@ -121,15 +125,16 @@ class Registration:
             "authority": self.issuer,
             # Only Microsoft's own host can say whether it is one of Microsoft's.
             "instance_discovery": None if self.authority.rstrip("/") == AUTHORITY else False,
-            "http_client": _Http(self.authority, limits),
+            "http_client": _Http(self.authority, limits, private_network=self.private_network),
         }
 
 
 class _Http:
     """The face of an HTTP client that msal wants. Safe to share between threads."""
 
-    def __init__(self, authority: str, limits: Limits) -> None:
+    def __init__(self, authority: str, limits: Limits, *, private_network: bool) -> None:
         self._authority = authority
+        self._private_network = private_network
         self._limits = limits
 
     def get(
@@ -173,7 +178,9 @@ class _Http:
         if urlsplit(url).scheme != "https":
             raise ConnectorError("Microsoft's sign-in names an address that is not https; check authority.")
         limits = replace(self._limits, seconds=min(self._limits.seconds, _left(url)))
-        session = GuardedSession(self._authority, limits=limits, judge=_judge)
+        session = GuardedSession(
+            self._authority, limits=limits, private_network=self._private_network, judge=_judge
+        )
         try:
             response = session.request(method, url, data=body, headers=headers)
         finally:

@@ -74,12 +74,19 @@ class GraphClient:
         user: str = "",
         pace: Pace | None = None,
         limits: Limits | None = None,
+        private_network: bool = False,
     ) -> None:
         self.account = account
         self._root = endpoint.rstrip("/")
         self._whose = f"users/{quote(user, safe='@')}" if user else "me"
         self._session = SignedSession(
-            "Microsoft", tokens, self._root, pace=pace or graph_pace(), judge=self._judge, limits=limits
+            "Microsoft",
+            tokens,
+            self._root,
+            pace=pace or graph_pace(),
+            judge=self._judge,
+            limits=limits,
+            private_network=private_network,
         )
 
     def of(self, user: str) -> GraphClient:

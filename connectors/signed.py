@@ -36,7 +36,8 @@ class SignedSession:
     """One thread's way to one account at ``service``, whose first address is ``root``.
 
     ``judge`` raises what an answer means, :class:`SignedOut` and :class:`Refused` among it. ``agent`` is what
-    the program calls itself. Not safe to share between threads; ``tokens`` and ``pace`` are.
+    the program calls itself; ``private_network`` is as the guarded session says. Not safe to share between
+    threads; ``tokens`` and ``pace`` are.
     """
 
     def __init__(
@@ -49,13 +50,16 @@ class SignedSession:
         judge: Callable[[requests.Response], None],
         limits: Limits | None = None,
         agent: str = "",
+        private_network: bool = False,
     ) -> None:
         self.pace = pace
         self._service = service
         self._tokens = tokens
         self._judge = judge
         self._own = {"User-Agent": agent} if agent else {}
-        self._session = GuardedSession(root, limits=limits or Limits(redirects=0), judge=judge)
+        self._session = GuardedSession(
+            root, limits=limits or Limits(redirects=0), private_network=private_network, judge=judge
+        )
 
     def allow(self, url: str) -> None:
         """Let this session also talk to the host of ``url``."""

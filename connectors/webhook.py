@@ -32,7 +32,8 @@ class Webhook:
 
     ``secret`` is asked for at every send: base64 after ``whsec_``, or any other text, which is then the
     key as it stands. ``http://`` is refused unless the host is this machine or ``insecure_http`` says
-    otherwise. Raises ConnectorError for an address that cannot be asked.
+    otherwise; its name only leads into a private network where ``private_network`` says so. Raises
+    ConnectorError for an address that cannot be asked.
     """
 
     def __init__(
@@ -41,13 +42,16 @@ class Webhook:
         secret: Callable[[], str],
         *,
         insecure_http: bool = False,
+        private_network: bool = False,
         limits: Limits = LIMITS,
         verify: bool | str = True,
     ) -> None:
         self._url = url
         self._host = urlsplit(url).hostname or url
         self._secret = secret
-        self._session = GuardedSession(url, limits=limits, insecure_http=insecure_http, verify=verify)
+        self._session = GuardedSession(
+            url, limits=limits, insecure_http=insecure_http, private_network=private_network, verify=verify
+        )
 
     def send(self, body: bytes, key: str, sent_at: datetime, committing: Callable[[], None]) -> Receipt:
         """Hand over one JSON text; ``sent_at`` (aware) dates it, ``key`` names it whenever it is told.

@@ -25,6 +25,7 @@ class GoogleAccess:
         self._settings = settings
         self._account = account
         self._endpoint = configured.endpoint
+        self._private_network = configured.private_network
         self._client_secret = configured.client_secret
         self._pace = google_pace()
         self._wanted = needs(settings, account)
@@ -36,11 +37,17 @@ class GoogleAccess:
             )
         else:
             source = self._consent = ByConsent(account, self.client_secret, sign_ins.cache(settings))
-        self.tokens = GoogleTokens(source)
+        self.tokens = GoogleTokens(source, private_network=self._private_network)
 
     def client(self) -> GoogleClient:
         """A client for one thread."""
-        return GoogleClient(self.tokens, self._endpoint, account=self._account, pace=self._pace)
+        return GoogleClient(
+            self.tokens,
+            self._endpoint,
+            account=self._account,
+            pace=self._pace,
+            private_network=self._private_network,
+        )
 
     def client_secret(self) -> str:
         """The text of the console's file. Raises NeedsLogin."""

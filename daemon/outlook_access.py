@@ -32,6 +32,7 @@ class OutlookAccess:
             tenant=configured.tenant,
             authority=configured.authority.rstrip("/"),
             endpoint=configured.endpoint.rstrip("/"),
+            private_network=configured.private_network,
         )
         self.wanted = needs(settings, account)
         self.user = str(configured.user or "")
@@ -59,6 +60,7 @@ class OutlookAccess:
             account=self._account,
             user=self.user,
             pace=self._pace,
+            private_network=self.registration.private_network,
         )
 
     def missing(self) -> list[Scope]:

@@ -52,6 +52,7 @@ def _caldav(settings: Settings, account: str) -> CalendarConnector:
         calendars=configured.calendars,
         home_zone=settings.owner.zone,
         insecure_http=caldav.insecure_http,
+        private_network=caldav.private_network,
     )
 
 
@@ -220,6 +221,7 @@ def webhook(settings: Settings, name: str) -> Webhook:
         configured.url,
         lambda: _read(settings, configured.secret),
         insecure_http=configured.insecure_http,
+        private_network=configured.private_network,
     )
 
 

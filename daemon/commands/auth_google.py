@@ -34,7 +34,7 @@ def sign_in(settings: Settings, account: str, configured: Google, *, device: boo
     if configured.service_account:
         _try_key(way, account, str(configured.subject), wanted)
     else:
-        _sign_in(settings, way, account, wanted, device=device)
+        _sign_in(settings, way, account, configured, wanted, device=device)
 
 
 def _try_key(way: GoogleAccess, account: str, subject: str, wanted: Sequence[Scope]) -> None:
@@ -47,12 +47,24 @@ def _try_key(way: GoogleAccess, account: str, subject: str, wanted: Sequence[Sco
 
 
 def _sign_in(
-    settings: Settings, way: GoogleAccess, account: str, wanted: Sequence[Scope], *, device: bool
+    settings: Settings,
+    way: GoogleAccess,
+    account: str,
+    configured: Google,
+    wanted: Sequence[Scope],
+    *,
+    device: bool,
 ) -> None:
     client = Client.read(way.client_secret())
     loopback = Loopback()
     try:
-        attempt = SignIn(client, wanted, loopback.address, hint=hint(settings, account))
+        attempt = SignIn(
+            client,
+            wanted,
+            loopback.address,
+            hint=hint(settings, account),
+            private_network=configured.private_network,
+        )
         _explain(account, wanted, device=device)
         granted = attempt.finish(by_browser(attempt, loopback, loopback.address, device=device))
     finally:

@@ -25,6 +25,8 @@ class Google(Strict):
     """Whom the service account acts for."""
     endpoint: ServerUrl = Field(ENDPOINT, examples=[ENDPOINT])
     """The root of all three APIs, for private gateways."""
+    private_network: bool = Field(False, strict=True)
+    """Let the name of that gateway lead to a private address or to this machine."""
     attendance: bool = Field(True, strict=True)
     """Ask Google Meet who came, where a rule wants to know."""
 

@@ -60,6 +60,8 @@ class Outlook(Strict):
     """Where to sign in, for national clouds."""
     endpoint: ServerUrl = Field(ENDPOINT, examples=[ENDPOINT, "https://graph.microsoft.us/v1.0"])
     """The root of Microsoft Graph with its version, for national clouds and private gateways."""
+    private_network: bool = Field(False, strict=True)
+    """Let the name of such a gateway lead to a private address or to this machine."""
     client_secret: Secret | None = Field(None, examples=[{"credential": "initech"}])
     """Where the app's client secret lies, where the app signs in for itself and nobody else does."""
     certificate: Secret | None = Field(None, examples=[{"credential": "initech.pem"}])

@@ -82,6 +82,9 @@ class CalDav(Strict):
     """How to sign in; auto asks the server."""
     insecure_http: bool = Field(False, strict=True)
     """Allow http:// to another machine, which shows the password to everyone on the way."""
+    private_network: bool = Field(False, strict=True)
+    """Let its name lead to a private address or to this machine, also where it is a public name; an address,
+    localhost and names such as nas.lan may do so without."""
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -214,6 +217,9 @@ class WebhookConfig(Strict):
     """Where the secret lies that signs what is posted."""
     insecure_http: bool = Field(False, strict=True)
     """Allow http:// to another machine, which shows what is posted to everyone on the way."""
+    private_network: bool = Field(False, strict=True)
+    """Let its name lead to a private address or to this machine, also where it is a public name; an address,
+    localhost and names such as nas.lan may do so without."""
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
