@@ -197,14 +197,13 @@ class WebhookCarrier:
         occurrence = meeting_of(self._store, delivery)
         account = self._settings.accounts.get(occurrence.key.calendar.account)
         now = self._clock.now()
-        raw = body(delivery, occurrence, account.client if account else None, now)
+        key = self._settings.outward(delivery.intent_key)
+        raw = body(delivery, key, occurrence, account.client if account else None, now)
         return Parcel(
             subject=f"Tell {delivery.to} about: {occurrence.title}",
-            message_id=identity_of(delivery.intent_key),
+            message_id=identity_of(key),
             raw=raw,
-            hand_over=lambda committing: self._connect(delivery.to).send(
-                raw, delivery.intent_key, now, committing
-            ),
+            hand_over=lambda committing: self._connect(delivery.to).send(raw, key, now, committing),
         )
 
 

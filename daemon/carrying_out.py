@@ -122,7 +122,7 @@ class AgreementCarrier:
         if not isinstance(connector, Creator):
             raise Rejected("no meeting can be made in this calendar; make it by hand")
         committing()
-        key = f"{meeting.identity} {agreed.start.isoformat()}"
+        key = self._settings.outward(f"{meeting.identity} {agreed.start.isoformat()}")
         found = connector.create(ref, self._new(agreed, meeting), key)
         made = found.occurrences[0].key if found.occurrences else meeting.key
         self._done(agreed, found, made)

@@ -18,7 +18,7 @@ from itsdangerous.signer import HMACAlgorithm
 
 from connectors.base import ConnectorError, NeedsLogin
 from daemon.config.secret import SecretUnavailable
-from daemon.config.settings import Settings
+from daemon.config.settings import DEFAULT, Settings
 from daemon.own_keys import OwnKey
 from daemon.store.deliveries import Delivery
 from rules.delivery import AGAIN
@@ -68,10 +68,14 @@ class _HalfHmac(HMACAlgorithm):
 
 
 class Links:
-    """Makes and reads addresses below ``public_url``. The first key signs, every one is believed."""
+    """Makes and reads addresses below ``public_url``. The first key signs, every one is believed.
 
-    def __init__(self, public_url: str, keys: Sequence[str]) -> None:
+    What is signed for one ``tenant`` opens nothing of another's, whoever shares the key.
+    """
+
+    def __init__(self, public_url: str, keys: Sequence[str], tenant: str = DEFAULT) -> None:
         self._root = public_url.rstrip("/")
+        self._salt = _SALT if tenant == DEFAULT else _SALT + f"{tenant}: ".encode()
         self._keys = [key.encode() for key in reversed(keys)]  # itsdangerous signs with the last
 
     def address(self, purpose: Purpose, delivery: Delivery) -> str:
@@ -101,7 +105,7 @@ class Links:
 
     def signer(self, use: bytes) -> Signer:
         """Signs for one use, with a key derived for it alone; what it signed is nothing for another."""
-        return Signer(self._keys, salt=_SALT + use, key_derivation="hmac", algorithm=_HalfHmac(sha256))
+        return Signer(self._keys, salt=self._salt + use, key_derivation="hmac", algorithm=_HalfHmac(sha256))
 
 
 def example(public_url: str, purpose: Purpose) -> str:
@@ -144,7 +148,7 @@ def links(settings: Settings) -> Links | None:
             f"A key of the answer pages is shorter than {SHORTEST} characters; "
             "make one with: openssl rand -base64 32"
         )
-    return Links(configured.public_url, keys)
+    return Links(configured.public_url, keys, settings.tenant)
 
 
 def _short(number: int) -> str:

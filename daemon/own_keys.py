@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connectors.base import ConnectorError
 from daemon.config.secret import Secret
-from daemon.config.settings import Settings
+from daemon.config.settings import DEFAULT, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,7 @@ class OwnKey:
 
 
 def beside_state(settings: Settings, ending: str) -> Path:
-    """A path beside the state file, named like it."""
+    """A path beside the state file, named like it and like whose it is, where that is not only one's."""
     state = settings.state.resolve()
-    return state.with_name(state.name + ending)
+    whose = "" if settings.tenant == DEFAULT else f".{settings.tenant}"
+    return state.with_name(f"{state.name}{whose}{ending}")

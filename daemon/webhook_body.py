@@ -11,21 +11,23 @@ from daemon.store.deliveries import Delivery
 from rules.model import Intent, Occurrence
 
 
-def identity_of(intent_key: str) -> str:
+def identity_of(key: str) -> str:
     """The name of one telling, the same however often it is told; also the ``webhook-id`` of its POST."""
-    return "msg_" + sha256(intent_key.encode()).hexdigest()[:32]
+    return "msg_" + sha256(key.encode()).hexdigest()[:32]
 
 
-def body(delivery: Delivery | Intent, occurrence: Occurrence, client: str | None, now: datetime) -> bytes:
-    """The JSON text for a delivery about ``occurrence`` at ``now`` (UTC)."""
-    return json.dumps(_told(delivery, occurrence, client, now), ensure_ascii=False, indent=1).encode()
+def body(
+    delivery: Delivery | Intent, key: str, occurrence: Occurrence, client: str | None, now: datetime
+) -> bytes:
+    """The JSON text for a delivery about ``occurrence`` at ``now`` (UTC); ``key`` names it outside."""
+    return json.dumps(_told(delivery, key, occurrence, client, now), ensure_ascii=False, indent=1).encode()
 
 
 def _told(
-    delivery: Delivery | Intent, occurrence: Occurrence, client: str | None, now: datetime
+    delivery: Delivery | Intent, key: str, occurrence: Occurrence, client: str | None, now: datetime
 ) -> dict[str, Any]:
     return {
-        "id": identity_of(delivery.intent_key),
+        "id": identity_of(key),
         "at": now.isoformat(),
         "rule": delivery.rule,
         "step": delivery.step,

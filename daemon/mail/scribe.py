@@ -67,7 +67,7 @@ class Scribe:
                 str(self._settings.config.mail.sender),
                 delivery.subject,
                 delivery.reason,
-                key=delivery.intent_key,
+                key=self._settings.outward(delivery.intent_key),
                 now=now,
             )
         party = (delivery, *companions)
@@ -192,7 +192,7 @@ class Scribe:
             organized_by_me=organized_by_me(occurrence, owner),
             slots=slots,
             reason=intent.reason,
-            intent_key=intent.intent_key,
+            intent_key=self._settings.outward(intent.intent_key),
             earlier=deliveries.ladder(conn, intent.identity, intent.to),
             now=now,
             calendar_part=calendar_part(conn, intent, occurrence, owner, slots=slots, now=now),

@@ -19,16 +19,17 @@ from daemon.store.notes import note, noted
 ENDING = ".watermark"
 
 _NOTE = "departures"
+_ALONE = "default"
 _WIDTH = 100
 """Bytes of the file: always as many, so that writing it anew takes no space."""
 
 
 class Watermark:
-    """The count of one state."""
+    """The count of one owner in one state."""
 
     def __init__(self, store: Store) -> None:
         self._identity = store.identity
-        self._path = beside(store.path)
+        self._path = beside(store.path, store.owner)
 
     def count(self, conn: Connection) -> int:
         """How many messages left, or perhaps left, as far as the state knows."""
@@ -89,7 +90,8 @@ class Watermark:
         return count < known
 
 
-def beside(state: str | Path) -> Path:
-    """Where the count of a state lies."""
+def beside(state: str | Path, owner: str = _ALONE) -> Path:
+    """Where the count of an owner lies: beside the state, named like them where there are several."""
     path = Path(state)
-    return path.with_name(path.name + ENDING)
+    whose = "" if owner == _ALONE else f".{owner}"
+    return path.with_name(f"{path.name}{whose}{ENDING}")
