@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
 from daemon.store.schema import agreements
+from daemon.store.upsert import insert
 from rules.model import Address, CalendarRef, Identity, Interval, OccurrenceKey
 
 

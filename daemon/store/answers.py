@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import answers
 from daemon.store.types import from_microseconds, to_microseconds
+from daemon.store.upsert import insert
 from rules.model import Acknowledgement, Address, Identity, Interval, Occurrence, PartStat
 from rules.people import acknowledged
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from connectors.base import Cursor, Resource
 from daemon.store import graveyard, history
@@ -17,6 +16,7 @@ from daemon.store.schema import accounts as account_table
 from daemon.store.schema import calendars as calendar_table
 from daemon.store.schema import occurrences as occurrence_table
 from daemon.store.schema import resources as resource_table
+from daemon.store.upsert import insert
 from daemon.store.waking import wake_everything
 from rules.model import CalendarRef
 

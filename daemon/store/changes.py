@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from connectors.base import CalendarInfo, ChangeSet, Resource
 from daemon.store import contacts, graveyard, history
@@ -21,6 +20,7 @@ from daemon.store.comparing import Held, Stored, Work, compare
 from daemon.store.engine import owner_of
 from daemon.store.rows import chosen, chunks, to_occurrence
 from daemon.store.schema import calendars, occurrences, resources
+from daemon.store.upsert import insert
 from daemon.store.waking import wake_everything, wake_overlaps, wake_people, wake_uids
 from daemon.store.writing import held_resources, write_occurrences, write_resources
 from rules.model import Address, CalendarRef, OccurrenceKey

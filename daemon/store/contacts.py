@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.codec import decode, encode
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks
 from daemon.store.schema import contacts, deliveries
 from daemon.store.types import EPOCH, from_microseconds, to_microseconds
+from daemon.store.upsert import insert
 from rules.model import Address, CalendarRef, Contact, Encounter, Identity, Met, Occurrence, OccurrenceKey
 from rules.policy import TO_OTHERS
 

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.delivery_row import Delivery, encoded, intent_values, to_delivery
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import deliveries
+from daemon.store.upsert import insert
 from rules.delivery import (
     AGREE,
     OPEN,
@@ -152,6 +152,12 @@ def notice(conn: Connection, kind: str, subject_key: str, to: str) -> Delivery |
         conn, deliveries.c.intent_key == _notice_key(kind, subject_key, to), order=(deliveries.c.id,)
     )
     return found[0] if found else None
+
+
+def fence_of(notice: Delivery) -> tuple[str, str]:
+    """The kind and the subject key under which a notice was queued."""
+    _, kind, subject_key, _ = notice.intent_key.split(_SEPARATOR)
+    return kind, subject_key
 
 
 def _notice_key(kind: str, subject_key: str, to: str) -> str:
@@ -332,7 +338,8 @@ def offer_more(conn: Connection, id_: int, offered: Sequence[Interval]) -> None:
 def clear(conn: Connection, ids: Iterable[int], now: datetime) -> None:
     """Record that the flood brake let these through."""
     for some in chunks(ids):
-        conn.execute(update(deliveries).where(deliveries.c.id.in_(some)).values(cleared_at=now))
+        mine = (deliveries.c.owner == owner_of(conn)) & deliveries.c.id.in_(some)
+        conn.execute(update(deliveries).where(mine).values(cleared_at=now))
 
 
 def approve(conn: Connection, id_: int, now: datetime) -> bool:
@@ -411,6 +418,7 @@ __all__ = [
     "done",
     "drafts",
     "due",
+    "fence_of",
     "fill",
     "get",
     "ladder",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
 from daemon.store.schema import demotions
+from daemon.store.upsert import insert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
 from daemon.store.schema import meta
+from daemon.store.upsert import insert
 
 _PREFIX = "draft: "
 _LAYING, _LAID = "laying ", "laid "

@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 from connectors.base import Resource
 from daemon.store import history
@@ -23,6 +22,7 @@ from daemon.store.comparing import Stored, Work
 from daemon.store.engine import owner_of
 from daemon.store.rows import chunks, named
 from daemon.store.schema import calendars, occurrences, resources
+from daemon.store.upsert import insert
 from rules.model import Address, Identity, Occurrence, OccurrenceKey, PartStat, Status, Timing
 
 HREF = ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
 from daemon.store.schema import meta
+from daemon.store.upsert import insert
 
 _PREFIX = "note: "
 """Keeps these apart from what identifies the file."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
 from daemon.store.schema import optouts
+from daemon.store.upsert import insert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, literal_column, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from daemon.store.delivery_row import Delivery, to_delivery
 from daemon.store.engine import owner_of
@@ -32,7 +32,7 @@ def last_sent(conn: Connection, limit: int) -> list[Delivery]:
     """What left last, the latest first, without its rendered text."""
     c = deliveries.c
     columns = [column for column in c if column.name != "raw"]
-    is_sent = literal_column("+state") == State.SENT.value  # so said, the index of departures serves it
+    is_sent = c.state.concat("") == State.SENT.value  # so said, the index of departures serves it
     left = (c.owner == owner_of(conn)) & c.sent_at.is_not(None) & is_sent
     query = select(*columns).where(left).order_by(c.sent_at.desc()).limit(limit)
     return [to_delivery(row) for row in conn.execute(query)]

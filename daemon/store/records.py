@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, exists, or_, select
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store.engine import owner_of
 from daemon.store.rows import chosen, chunks, fetch, named
 from daemon.store.schema import calendars, call_records, call_users, occurrences
+from daemon.store.upsert import insert
 from rules.model import Address, Attendance, Held, Identity, Occurrence
 
 _LONGEST = timedelta(days=1)

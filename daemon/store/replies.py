@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from connectors.base import Cursor
 from daemon.store.deliveries import ACTIONS
 from daemon.store.delivery_row import Delivery, to_delivery
 from daemon.store.engine import owner_of
 from daemon.store.schema import deliveries, inboxes, letters_in
+from daemon.store.upsert import insert
 from rules.model import Address
 
 MOST_OF_ONE = 40

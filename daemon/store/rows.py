@@ -7,8 +7,9 @@ from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, insert, select, tuple_
 
+from daemon.store import postgresql
 from daemon.store.codec import decode
 from daemon.store.engine import owner_of
 from daemon.store.schema import calendars, occurrences, resources
@@ -32,12 +33,23 @@ def insert_many(conn: Connection, table: Table, names: Sequence[str], rows: list
 
     Half the cost of SQLAlchemy's own handling of parameters, which a first sync would notice.
     """
-    if rows:
+    if rows and conn.dialect.name == "postgresql":
+        postgresql.insert_many(conn, table, names, rows)
+    elif rows:
         statement = insert(table).compile(dialect=conn.dialect, column_keys=list(names))
         places = [names.index(name) for name in statement.positiontup or names]
         if places != list(range(len(names))):
             rows = [tuple(row[place] for place in places) for row in rows]
         conn.exec_driver_sql(str(statement), rows)
+
+
+def new_ids(conn: Connection, table: Table, count: int, *, besides: Iterable[int]) -> Iterable[int]:
+    """Ids for so many new rows, rising. ``besides`` are taken though no row has them now."""
+    if conn.dialect.name == "postgresql":
+        return postgresql.new_ids(conn, table, count)
+    top = conn.execute(select(func.max(table.c.id))).scalar_one() or 0
+    top = max([top, *besides])
+    return range(top + 1, top + 1 + count)
 
 
 def chosen(conn: Connection) -> Select[Any]:

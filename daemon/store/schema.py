@@ -11,7 +11,10 @@ are the mails that were read, by their Message-ID alone, so that none is taken t
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -30,15 +33,21 @@ from daemon.store.types import Instant
 
 metadata = MetaData()
 
+ID = BigInteger().with_variant(Integer, "sqlite")
+"""The number of a row, as long as the database has them."""
+
+
+def only_where(condition: str, in_postgresql: str = "") -> dict[str, Any]:
+    """What an index of some rows only is told, where PostgreSQL says it in other words than SQLite."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(in_postgresql or condition)}
+
 
 def _owner(*, primary_key: bool = False) -> Column[str]:
     return Column("owner", String, nullable=False, primary_key=primary_key)
 
 
 def _parent(name: str, target: str, *, primary_key: bool = False) -> Column[int]:
-    return Column(
-        name, Integer, ForeignKey(target, ondelete="CASCADE"), nullable=False, primary_key=primary_key
-    )
+    return Column(name, ID, ForeignKey(target, ondelete="CASCADE"), nullable=False, primary_key=primary_key)
 
 
 meta = Table(
@@ -66,7 +75,7 @@ accounts = Table(
 calendars = Table(
     "calendars",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     Column("account", String, nullable=False),
     Column("ref", Text, nullable=False),
@@ -84,7 +93,7 @@ calendars = Table(
 resources = Table(
     "resources",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     _parent("calendar_id", "calendars.id"),
     Column("href", Text, nullable=False),
@@ -100,7 +109,7 @@ resources = Table(
 occurrences = Table(
     "occurrences",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     _parent("resource_id", "resources.id"),
     Column("uid", Text, nullable=False),
@@ -115,13 +124,13 @@ occurrences = Table(
     UniqueConstraint("resource_id", "uid", "recurrence_id", name="uq_occurrences"),
     Index("ix_occurrences_uid", "owner", "uid", "recurrence_id"),
     Index("ix_occurrences_start", "owner", "start"),
-    Index("ix_occurrences_long", "owner", "end", sqlite_where=text("long = 1")),
-    Index("ix_occurrences_untimed", "owner", "end", sqlite_where=text("timed = 0")),
+    Index("ix_occurrences_long", "owner", "end", **only_where("long = 1", "long")),
+    Index("ix_occurrences_untimed", "owner", "end", **only_where("timed = 0", "NOT timed")),
     Index(
         "ix_occurrences_wake",
         "owner",
         "wake_at",
-        sqlite_where=text("wake_at IS NOT NULL"),
+        **only_where("wake_at IS NOT NULL"),
     ),
 )
 
@@ -175,7 +184,7 @@ call_users = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     Column("intent_key", Text, nullable=False),
     Column("state", String, nullable=False),
@@ -211,14 +220,14 @@ deliveries = Table(
     Column("sent_at", Instant),
     Column("turn", Integer, nullable=False, server_default="1"),
     Column("group_key", Text, nullable=False, server_default=""),
-    Column("carried_by", Integer),
+    Column("carried_by", ID),
     UniqueConstraint("owner", "intent_key", name="uq_deliveries"),
     Index("ix_deliveries_state", "owner", "state", "next_try_at"),
     Index("ix_deliveries_uid", "owner", "uid", "recurrence_id"),
     Index("ix_deliveries_sent", "owner", "sent_at"),
     Index("ix_deliveries_to", "owner", "to", "sent_at"),
-    Index("ix_deliveries_group", "owner", "group_key", sqlite_where=text("group_key <> ''")),
-    Index("ix_deliveries_message", "owner", "message_id", sqlite_where=text("message_id <> ''")),
+    Index("ix_deliveries_group", "owner", "group_key", **only_where("group_key <> ''")),
+    Index("ix_deliveries_message", "owner", "message_id", **only_where("message_id <> ''")),
 )
 
 contacts = Table(
@@ -237,13 +246,13 @@ contacts = Table(
     Column("updated_at", Instant, nullable=False),
     Column("wake_at", Instant),
     Index("ix_contacts_uid", "owner", "uid", "recurrence_id"),
-    Index("ix_contacts_wake", "owner", "wake_at", sqlite_where=text("wake_at IS NOT NULL")),
+    Index("ix_contacts_wake", "owner", "wake_at", **only_where("wake_at IS NOT NULL")),
 )
 
 silences = Table(
     "silences",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     Column("match", Text, nullable=False),
     Column("starts_at", Instant, nullable=False),
@@ -276,7 +285,7 @@ demotions = Table(
 answers = Table(
     "answers",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     Column("uid", Text, nullable=False),
     Column("recurrence_id", String, nullable=False),
@@ -287,7 +296,7 @@ answers = Table(
     Column("proposed", Text, nullable=False),
     Column("words", Text, nullable=False),
     Column("source", String, nullable=False),
-    Column("delivery", Integer),
+    Column("delivery", ID),
     Column("at", Instant, nullable=False),
     Index("ix_answers_uid", "owner", "uid", "recurrence_id"),
 )
@@ -295,7 +304,7 @@ answers = Table(
 agreements = Table(
     "agreements",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     Column("account", String, nullable=False),
     Column("calendar", Text, nullable=False),
@@ -307,7 +316,7 @@ agreements = Table(
     Column("kind", String, nullable=False),
     Column("state", String, nullable=False),
     Column("address", String, nullable=False),
-    Column("delivery", Integer),
+    Column("delivery", ID),
     Column("why", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
@@ -318,7 +327,7 @@ agreements = Table(
         "recurrence_id",
         "start",
         unique=True,
-        sqlite_where=text("state <> 'dropped'"),
+        **only_where("state <> 'dropped'"),
     ),
     Index("ix_agreements_new", "owner", "new_end"),
 )
@@ -348,7 +357,7 @@ letters_in = Table(
 history = Table(
     "history",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ID, primary_key=True),
     _owner(),
     Column("account", String, nullable=False),
     Column("calendar", Text, nullable=False),

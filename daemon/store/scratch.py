@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from daemon.store import contacts, planner, records, silences
 from daemon.store.engine import Store, engine_for, owner_of
 from daemon.store.rows import chosen, chunks, to_occurrence
 from daemon.store.schema import attendance, deliveries, metadata
 from daemon.store.schema import contacts as contact_table
+from daemon.store.upsert import insert
 from rules.delivery import State
 from rules.model import Address, Attendance, Held, Identity, Occurrence
 

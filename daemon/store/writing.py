@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from connectors.base import Resource
 from daemon.store.comparing import Held, Work
 from daemon.store.engine import owner_of
-from daemon.store.rows import chunks, insert_many
+from daemon.store.rows import chunks, insert_many, new_ids
 from daemon.store.schema import occurrences, people, resources
 from daemon.store.types import to_microseconds
+from daemon.store.upsert import insert
 from daemon.store.waking import LONG
 from rules.model import Occurrence, Timing
 
@@ -75,11 +75,10 @@ def write_occurrences(conn: Connection, work: Work, ids: dict[str, int], now: da
             .values(resource_id=bindparam("to")),
             [{"row": row, "to": ids[href]} for row, href in work.move],
         )
-    top = conn.execute(select(func.max(occurrences.c.id))).scalar_one() or 0
-    top = max([top, *(row for row, *_ in work.update)])
     # Ids in order of time: a batch of what is due then lies close together, and needs little around it.
     work.insert.sort(key=lambda new: new[1].start_utc)
-    placed = work.update + [(row, *what) for row, what in enumerate(work.insert, top + 1)]
+    made = new_ids(conn, occurrences, len(work.insert), besides=(row for row, *_ in work.update))
+    placed = work.update + [(row, *what) for row, what in zip(made, work.insert, strict=True)]
     wake_at = to_microseconds(now)
     insert_many(
         conn,

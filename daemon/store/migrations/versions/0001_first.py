@@ -141,6 +141,7 @@ def upgrade() -> None:
         ["owner", "end"],
         unique=False,
         sqlite_where=sa.text("long = 1"),
+        postgresql_where=sa.text("long"),
     )
     op.create_index("ix_occurrences_start", "occurrences", ["owner", "start"], unique=False)
     op.create_index("ix_occurrences_uid", "occurrences", ["owner", "uid", "recurrence_id"], unique=False)
@@ -150,6 +151,7 @@ def upgrade() -> None:
         ["owner", "wake_at"],
         unique=False,
         sqlite_where=sa.text("wake_at IS NOT NULL"),
+        postgresql_where=sa.text("wake_at IS NOT NULL"),
     )
     op.create_table(
         "people",

@@ -34,6 +34,7 @@ def upgrade() -> None:
         ["owner", "wake_at"],
         unique=False,
         sqlite_where=sa.text("wake_at IS NOT NULL"),
+        postgresql_where=sa.text("wake_at IS NOT NULL"),
     )
     op.create_table(
         "silences",
@@ -90,6 +91,7 @@ def upgrade() -> None:
         ["owner", "group_key"],
         unique=False,
         sqlite_where=sa.text("group_key <> ''"),
+        postgresql_where=sa.text("group_key <> ''"),
     )
     op.create_index(
         "ix_occurrences_untimed",
@@ -97,4 +99,5 @@ def upgrade() -> None:
         ["owner", "end"],
         unique=False,
         sqlite_where=sa.text("timed = 0"),
+        postgresql_where=sa.text("NOT timed"),
     )

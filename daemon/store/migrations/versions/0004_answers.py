@@ -55,5 +55,6 @@ def upgrade() -> None:
         ["owner", "uid", "recurrence_id", "start"],
         unique=True,
         sqlite_where=sa.text("state <> 'dropped'"),
+        postgresql_where=sa.text("state <> 'dropped'"),
     )
     op.create_index("ix_agreements_new", "agreements", ["owner", "new_end"])

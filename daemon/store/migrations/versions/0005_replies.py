@@ -36,4 +36,5 @@ def upgrade() -> None:
         "deliveries",
         ["owner", "message_id"],
         sqlite_where=sa.text("message_id <> ''"),
+        postgresql_where=sa.text("message_id <> ''"),
     )
