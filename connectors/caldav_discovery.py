@@ -124,7 +124,12 @@ def _hrefs(client: Any, url: str, name: str) -> list[str]:
     held = [
         item.props[name] for item in read_multistatus(response.raw.encode(), url).items if name in item.props
     ]
-    return [urljoin(url, (href.text or "").strip()) for prop in held for href in prop.iter(DAV + "href")]
+    try:
+        return [urljoin(url, (href.text or "").strip()) for prop in held for href in prop.iter(DAV + "href")]
+    except ValueError as error:
+        raise ConnectorError(
+            f"{urlsplit(url).hostname} keeps its calendars at what is no address; check the url."
+        ) from error
 
 
 def _brief(error: DAVError) -> str:

@@ -59,7 +59,10 @@ def path_of(href: str, base: str) -> str:
     """One spelling for a path, however the server escapes it; a query is kept."""
     if href[:1] == "/" and href[:2] != "//" and _PLAIN_PATH.fullmatch(href):
         return href
-    parts = urlsplit(href if href.startswith("/") and not href.startswith("//") else urljoin(base, href))
+    try:
+        parts = urlsplit(href if href.startswith("/") and not href.startswith("//") else urljoin(base, href))
+    except ValueError:
+        return "/" + quote(href, safe="")  # no address, so there is nothing at it
     path = parts.path
     if not _PLAIN_PATH.fullmatch(path):
         path = "/".join(quote(unquote_to_bytes(part), safe="@:!$&'()*+,;=~") for part in path.split("/"))

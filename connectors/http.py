@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import IO, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import requests.adapters
@@ -261,7 +261,10 @@ class GuardedSession:
             raise ConnectorError(f"{url} is not an address we can ask.") from error
 
     def _target(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
+        try:
+            target = urljoin(url, location)
+        except ValueError as error:
+            raise ConnectorError(f"{_host(url)} redirects to what is no address; check the url.") from error
         if _host(target) != _host(url):
             raise ConnectorError(
                 f"{_host(url)} redirects to another host, {_host(target)}; it was not followed. "
@@ -272,9 +275,9 @@ class GuardedSession:
         return target
 
     def _check(self, url: str) -> None:
-        parts = urlsplit(url)
+        parts = _parts(url)
         host = _host(url)
-        if parts.scheme not in {"http", "https"} or not host:
+        if parts is None or parts.scheme not in {"http", "https"} or not host:
             raise ConnectorError(f"{url} is not an http or https address.")
         if host not in self._hosts:
             raise ConnectorError(f"{host} is not the host in the configuration; it was not asked.")
@@ -354,10 +357,18 @@ def _why(error: BaseException) -> str:
 
 
 def _host(url: str | None) -> str:
+    parts = _parts(url or "")
+    return "" if parts is None else (parts.hostname or "").lower()
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of an address; None for what is none, its port included."""
     try:
-        return (urlsplit(url or "").hostname or "").lower()
+        parts = urlsplit(url)
+        _ = parts.port
     except ValueError:
-        return ""
+        return None
+    return parts
 
 
 __all__ = [

@@ -79,7 +79,7 @@ class Network:
             return True
         if address.is_loopback:
             return self.private or (named and name == "localhost")
-        local = "." not in name or name.endswith(_LOCAL_NAMES)
+        local = ("." not in name and name != "localhost") or name.endswith(_LOCAL_NAMES)
         return (self.private or (named and local)) and _is_in(address, _HOME)
 
 

@@ -41,7 +41,8 @@ OPEN = frozenset({"/healthz"})
 _ASK = {"WWW-Authenticate": 'Basic realm="rebookd", charset="UTF-8"'}
 
 
-def _tries() -> Bucket:
+def tries() -> Bucket:
+    """How often the addresses may guess."""
     return Bucket(time.monotonic, burst=10.0, per_second=1 / 30)
 
 
@@ -50,7 +51,9 @@ class Password:
     """The password, and how often an address may guess: ten times, then once in half a minute."""
 
     word: str
-    tries: Bucket = field(default_factory=_tries)
+    tries: Bucket = field(default_factory=tries)
+    user: str = "Any user name will do"
+    """What is said of the user name."""
 
     def wait(self, scope: Scope) -> float | None:
         """0 for whoever knows it, None for whoever must say it, else the seconds until they may try again."""
@@ -87,8 +90,8 @@ def is_own(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == request.headers.get("host", "")
+    _, _, place = request.headers.get("origin", "").partition("://")
+    return bool(place) and place == request.headers.get("host", "")
 
 
 def is_here(host: str) -> bool:
@@ -152,23 +155,33 @@ class Guard:
             return None
         wait = self._password.wait(scope)
         if wait is None:
-            return refusal(401, "Any user name will do; the password is the one under dashboard:.", _ASK)
+            return refusal(401, f"{self._password.user}; the password is the one under dashboard:.", _ASK)
         if wait:
             again = {"Retry-After": str(math.ceil(wait))}
             return refusal(429, "The password was wrong too often. Wait a minute.", again)
         return None
 
 
+def user_of(scope: Scope) -> str:
+    """The user name that somebody said."""
+    said = _both(Headers(scope=scope).get("authorization", "")) or b""
+    return said.partition(b":")[0].decode("utf-8", "replace")
+
+
 def _said(header: str) -> bytes | None:
     """The password that somebody said, with whatever user name."""
+    both = _both(header)
+    return None if both is None else both.partition(b":")[2]
+
+
+def _both(header: str) -> bytes | None:
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
-        both = base64.b64decode(value.strip(), validate=True)
+        return base64.b64decode(value.strip(), validate=True)
     except ValueError:
         return None
-    return both.partition(b":")[2]
 
 
 def _digest(word: bytes) -> bytes:
