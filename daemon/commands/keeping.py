@@ -22,11 +22,21 @@ from daemon.store.lock import lock
 def backup(ctx: click.Context, file: Path, force: bool) -> None:
     """Copy the state to FILE, also while rebookd runs."""
     _, settings = settings_of(ctx)
-    copies.back_up(settings.state.resolve(), file.absolute(), clock.now(), force=force)
+    copies.back_up(_state(settings), file.absolute(), clock.now(), force=force)
     click.echo(f"{file} holds the state, and was read through without a fault")
     click.echo("What it needs to be of use elsewhere, keep too:", err=True)
     for path in _beside(settings):
         click.echo(f"  {path}", err=True)
+
+
+def _state(settings: Settings) -> Path:
+    """The state file. Raises Failure where it is none."""
+    if "://" in settings.config.state:
+        raise Failure(
+            "the state is no file: copy it with pg_dump, put it back with pg_restore while nothing runs, "
+            "then run: rebookd restore --in-place"
+        )
+    return settings.state.resolve()
 
 
 def _beside(settings: Settings) -> list[Path]:
@@ -47,7 +57,7 @@ def restore(ctx: click.Context, file: Path | None, in_place: bool) -> None:
     if (file is None) is not in_place:
         raise click.UsageError("name a backup, or use --in-place where the state file is one")
     _, settings = settings_of(ctx)
-    state, now = settings.state.resolve(), clock.now()
+    state, now = settings.state.resolve() if in_place else _state(settings), clock.now()
     with lock(state):
         if file is not None:
             if file.exists() and state.exists() and file.samefile(state):
@@ -56,8 +66,8 @@ def restore(ctx: click.Context, file: Path | None, in_place: bool) -> None:
             if kept is not None:
                 click.echo(f"what lay there before is kept as {kept}", err=True)
         with opened(settings, must_exist=True) as store, store.write() as conn:
-            made = restored.backup_of(conn) or restored.last_sign(conn, now)
-            restored.say_backup(conn, made)
+            restored.say_backup(conn, restored.last_sign(conn, now))
+            made = restored.backup_of(conn) or now
     click.echo(
         f"{state} is as it was on {local(made, settings.owner.zone)}. The next run reads the calendars anew; "
         "what may have been sent since then waits for your word: rebookd outbox list --state held"

@@ -22,8 +22,6 @@ from daemon.store.engine import cure, engine_for
 from daemon.store.errors import StoreError
 from daemon.store.opening import identity_of, look_at_header, look_for_damage
 
-_OWNER = "default"
-
 
 def back_up(state: Path, target: Path, now: datetime, *, force: bool = False) -> None:
     """Copy the state as it is at ``now`` (UTC) to ``target``, which is only replaced with ``force``.
@@ -92,14 +90,13 @@ def _copied(source: Path, target: Path, now: datetime, made: datetime | None = N
 
 def _label(aside: Path, source: Path, now: datetime, made: datetime | None) -> None:
     """Have the copy say of what moment it is, once it is known to be whole and ours."""
-    engine = engine_for(str(aside), _OWNER, journal="DELETE")
+    engine = engine_for(str(aside), "default", journal="DELETE")
     try:
         with engine.execution_options(writing=True).begin() as conn:
             look_for_damage(conn, source, thorough=True)
             migrate.upgrade(conn, str(source))
             identity_of(conn, source)
-            if restored.backup_of(conn) is None:
-                restored.say_backup(conn, made or restored.last_sign(conn, now))
+            restored.say_backup(conn, made or restored.last_sign(conn, now))
         with engine.connect() as conn:
             look_for_damage(conn, source, thorough=True)
     finally:

@@ -24,6 +24,13 @@ def note(conn: Connection, key: str, value: str) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=["owner", "key"], set_={"value": value}))
 
 
+def note_for_all(conn: Connection, key: str, value: str) -> None:
+    """Note a value for every owner in sight who has none under this key."""
+    owners = {*conn.execute(select(meta.c.owner)).scalars(), owner_of(conn)}
+    rows = [{"owner": owner, "key": _PREFIX + key, "value": value} for owner in sorted(owners)]
+    conn.execute(insert(meta).on_conflict_do_nothing(index_elements=["owner", "key"]), rows)
+
+
 def forget(conn: Connection, key: str) -> None:
     """Keep nothing under this key."""
     conn.execute(delete(meta).where(meta.c.owner == owner_of(conn), meta.c.key == _PREFIX + key))

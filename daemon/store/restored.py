@@ -14,7 +14,7 @@ from typing import TypedDict, cast
 from sqlalchemy import Connection, func, select
 
 from daemon.store import agenda, calendars
-from daemon.store.notes import forget, note, noted
+from daemon.store.notes import forget, note, note_for_all, noted
 from daemon.store.schema import accounts, deliveries
 from rules.model import Restored
 
@@ -27,8 +27,8 @@ _RESTORED = "restored"
 
 
 def say_backup(conn: Connection, of: datetime) -> None:
-    """This file is a backup of that moment (UTC)."""
-    note(conn, _BACKUP, of.isoformat())
+    """This state is a backup of that moment (UTC), unless it says already of which."""
+    note_for_all(conn, _BACKUP, of.isoformat())
 
 
 def backup_of(conn: Connection) -> datetime | None:

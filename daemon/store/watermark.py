@@ -43,6 +43,8 @@ class Watermark:
 
     def keep(self, count: int) -> None:
         """Make the count durable beside the state. Raises StoreError; then nothing may leave."""
+        if self._path is None:
+            return
         line = f"{self._identity} {count}".ljust(_WIDTH - 1) + "\n"
         try:
             is_new = not self._path.exists()
@@ -65,6 +67,8 @@ class Watermark:
 
         What cannot be understood counts as more than any state knows.
         """
+        if self._path is None:
+            return None
         try:
             words = self._path.read_text("ascii").split()
         except FileNotFoundError:
@@ -90,8 +94,13 @@ class Watermark:
         return count < known
 
 
-def beside(state: str | Path, owner: str = _ALONE) -> Path:
-    """Where the count of an owner lies: beside the state, named like them where there are several."""
+def beside(state: str | Path, owner: str = _ALONE) -> Path | None:
+    """Where the count of an owner lies: beside the state, named like them where there are several.
+
+    None for a state that is no file.
+    """
+    if "://" in str(state):
+        return None
     path = Path(state)
     whose = "" if owner == _ALONE else f".{owner}"
     return path.with_name(f"{path.name}{whose}{ENDING}")
