@@ -80,6 +80,7 @@ class World:
         self.folder = folder
         self.drafts = drafts
         self.webhooks = webhooks or {}
+        self.began = NOW
         self.clock = SetClock(NOW)
         self.mailer = KeepingMailer()
         caldav = "caldav: {url: dav.va.example, username: dana, password: {env: NONE}}"
