@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,8 @@ from rules.model import Timing
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(?:/[A-Za-z0-9_+\-]+)*")
 _MACHINE_DEPENDENT = frozenset({"localtime", "posixrules", "Factory"})
 _LARGEST_ZONE = 64 * 1024
+_DAY = timedelta(days=1)
+_NONE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,52 @@ def _names_by_lower_case() -> dict[str, str]:
     return {name.lower(): name for name in zoneinfo.available_timezones()}
 
 
+class _OwnZone(tzinfo):
+    """A zone a calendar brought along: what the library makes of its offsets, by the rules of RFC 5545.
+
+    Of a wall time that is skipped the offset before the gap counts (section 3.3.5), where the library takes
+    that behind it; and what is called summer time changes nothing, where the library's way back from UTC
+    needs it to be called so.
+    """
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+
+    def utcoffset(self, at: datetime | None) -> timedelta | None:
+        """The offset at this wall time."""
+        offset = self._zone.utcoffset(at)
+        before = None if at is None else self._zone.utcoffset(_moved(at, -_DAY))
+        if at is None or offset is None or before is None or before >= offset:
+            return offset
+        return before if self._zone.utcoffset(_moved(at, before - offset)) == before else offset
+
+    def fromutc(self, at: datetime) -> datetime:
+        """The wall time at this instant."""
+        for by in (_NONE, -_DAY, _DAY):
+            offset = self.utcoffset(_moved(at, by)) or _NONE
+            wall = _moved(at, offset)
+            for shown in (wall, wall.replace(fold=1)):
+                if self.utcoffset(shown) == offset:
+                    return shown
+        return self._zone.fromutc(at.replace(tzinfo=self._zone)).replace(tzinfo=self)
+
+    def dst(self, at: datetime | None) -> timedelta | None:
+        """As the library has it."""
+        return self._zone.dst(at)
+
+    def tzname(self, at: datetime | None) -> str | None:
+        """As the library has it."""
+        return self._zone.tzname(at)
+
+
+def _moved(at: datetime, by: timedelta) -> datetime:
+    """Another wall time, at most at the ends of the calendar."""
+    try:
+        return at + by
+    except OverflowError:
+        return at
+
+
 @lru_cache(maxsize=256)
 def own_zone(vtimezone: str) -> tzinfo | None:
     """The rules of a VTIMEZONE no table knows (its whole text); None when it cannot be interpreted.
@@ -87,7 +135,7 @@ def own_zone(vtimezone: str) -> tzinfo | None:
         for component in Calendar.from_ical(text).walk("VTIMEZONE"):
             zone = component.to_tz(lookup_tzid=False) if isinstance(component, Timezone) else None
             if isinstance(zone, tzinfo) and zone.utcoffset(datetime(2026, 1, 1)) is not None:  # noqa: DTZ001 - wall time
-                return zone
+                return _OwnZone(zone)
     except Exception:  # noqa: BLE001 - whatever a malformed zone raises in the library, it is not a zone
         return None
     return None

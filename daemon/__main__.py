@@ -84,14 +84,17 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", metavar="PATH", help="The configuration file; default: the usual places.")
+@click.option("--owner", metavar="NAME", help="Whose, where --config names a folder with several owners.")
 @click.option("-v", "--verbose", count=True, help="Say more on standard error; twice for everything.")
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors on standard error.")
 @click.version_option(__version__, prog_name="rebookd")
 @click.pass_context
-def main(ctx: click.Context, config: str | None, verbose: int, quiet: bool) -> None:
+def main(ctx: click.Context, config: str | None, owner: str | None, verbose: int, quiet: bool) -> None:
     """Watch calendars, and ask for a new time when a meeting is missed, unanswered or double-booked."""
     from daemon.logs import configure  # noqa: PLC0415 - a command's help needs no logging
+    from daemon.zone_data import use_newest  # noqa: PLC0415 - nor zones
 
+    use_newest()
     calm = ctx.invoked_subcommand != "run"  # the other commands print what they find themselves
     usual = -2 if calm else -1 if quiet else 0
     configure(verbosity=usual + verbose + bool(calm and verbose))

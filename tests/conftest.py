@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests.adapters
 from sqlalchemy import Engine, create_engine
 
-from daemon.store import engine
+from daemon import zone_data
+from daemon.store import engine, postgresql
+from tests.support.stores import stores_on
+
+zone_data.use_newest()  # as the daemon itself does
 
 # No test meets a server whose certificate a public authority signed, and reading all authorities of the
 # machine costs 50 ms for each connection made ready, those that requests brings along another 30. Tests of
@@ -20,6 +26,7 @@ requests.adapters.DEFAULT_CA_BUNDLE_PATH = str(Path(__file__).parent / "support"
 _first = create_engine("sqlite://")
 _first.connect().close()
 _first.dispose()
+_firsts = {"sqlite": _first}
 
 
 def _knowing_all_statements(*args: Any, **kwargs: Any) -> Engine:
@@ -28,8 +35,16 @@ def _knowing_all_statements(*args: Any, **kwargs: Any) -> Engine:
     Each store of a test has an engine of its own, and writing the same SQL anew takes most of its time.
     """
     made = create_engine(*args, **kwargs)
-    made.dialect, made._compiled_cache = _first.dialect, _first._compiled_cache
+    first = _firsts.setdefault(made.dialect.name, made)
+    made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
     return made
 
 
-engine.create_engine = _knowing_all_statements
+engine.create_engine = postgresql.create_engine = _knowing_all_statements
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def dialect(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once on each kind of store, which ``fresh_store`` then makes."""
+    with stores_on(request.param):
+        yield request.param
