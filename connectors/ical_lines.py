@@ -22,6 +22,7 @@ _ADDRESSES = frozenset({"DELEGATED-TO", "DELEGATED-FROM", "MEMBER", "SENT-BY"})
 _BEGIN_OR_END = frozenset({"", "B", "b", "E", "e"})
 _UID = frozenset({"UID"})
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _FOLD = re.compile(r"(?<!\n)\n+[ \t]")
 _BLANK = re.compile(r"\n{2,}")
 _PLAIN = re.compile(r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"\\^\n]*"|[^";:,\\^\n]*))*):(.*)', re.DOTALL)
@@ -53,6 +54,11 @@ class Calendar:
     zones: dict[str, str] = field(default_factory=dict)
     other_uids: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+
+
+def without_controls(text: str) -> str:
+    """A text without what none of iCalendar may hold (RFC 5545 section 3.1), or ends lines for some readers."""
+    return _CONTROLS.sub("", text)
 
 
 def unfold(text: str) -> list[str]:

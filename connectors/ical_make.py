@@ -8,6 +8,7 @@ from hashlib import sha256
 from icalendar import Calendar, Event, vCalAddress, vDate, vDatetime, vText
 
 from connectors.base import NewMeeting
+from connectors.ical_lines import without_controls
 from connectors.ical_write import PRODID
 from rules.model import Address, CuType, Interval, Occurrence, PartStat, Role
 
@@ -43,7 +44,7 @@ def new_meeting(new: NewMeeting, uid: str, *, now: datetime) -> str:
     calendar = _calendar()
     calendar.add_component(event)
     calendar.add_missing_timezones()
-    return str(calendar.to_ical().decode())
+    return without_controls(calendar.to_ical().decode())
 
 
 def counter(occurrence: Occurrence, slot: Interval, attendee: Address, *, now: datetime) -> str:
@@ -87,7 +88,7 @@ def _message(method: str, event: Event) -> str:
     calendar = _calendar()
     calendar.add("METHOD", vText(method))
     calendar.add_component(event)
-    return str(calendar.to_ical().decode())
+    return without_controls(calendar.to_ical().decode())
 
 
 def _calendar() -> Calendar:

@@ -15,6 +15,7 @@ from icalendar.parser import Parameters
 from connectors.base import Rejected
 from connectors.ical import Event as Record
 from connectors.ical import original_of, parse
+from connectors.ical_lines import without_controls
 from connectors.ical_times import Moment, key_of
 from rules.model import Address, Timing
 
@@ -109,12 +110,13 @@ class _Meeting:
 
     def __init__(self, raw: str, recurrence_id: str | None, home_zone: str) -> None:
         try:
-            self.calendar = Calendar.from_ical(raw)
+            self.calendar = Calendar.from_ical(without_controls(raw))
         except (ValueError, KeyError, IndexError) as error:
             raise Rejected("The event's text is damaged, so it is not touched.") from error
         components = [each for each in self.calendar.subcomponents if each.name == "VEVENT"]
         records = [_record(self.calendar, each, home_zone) for each in components]
-        if not components or None in records:
+        # What the library could not read it leaves out in silence, an attendee with it.
+        if not components or None in records or any(each.errors for each in components):
             raise Rejected("The event's text is damaged, so it is not touched.")
         self._pairs = [(each, record) for each, record in zip(components, records, strict=True) if record]
         self._recurrence_id = recurrence_id

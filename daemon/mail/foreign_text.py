@@ -15,6 +15,7 @@ SHOWN = 120
 _ZWJ = "\u200d"
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _TAGS = range(0xE0000, 0xE1000)  # tag characters and variation selectors that only carry hidden text
+_NO_CHARACTERS = range(0xFDD0, 0xFDF0)  # with the last two of each plane, never to be one
 _GONE = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 
@@ -57,7 +58,10 @@ def shell_word(text: str) -> str:
 
 
 def _visible(char: str) -> bool:
-    return unicodedata.category(char) not in _GONE and char not in _INVISIBLE and ord(char) not in _TAGS
+    code = ord(char)
+    is_no_character = code & 0xFFFE == 0xFFFE or code in _NO_CHARACTERS
+    gone = is_no_character or code in _TAGS or char in _INVISIBLE
+    return not gone and unicodedata.category(char) not in _GONE
 
 
 def _joins_emoji(text: str, at: int) -> bool:

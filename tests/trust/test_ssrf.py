@@ -133,7 +133,7 @@ def _v6(number: int) -> ipaddress.IPv6Address:
 def test_a_name_only_leads_where_the_owner_said(names: Names, trial: Trial) -> None:
     """Every way of writing a host times every kind of address, each also disguised as IPv6."""
     asked = refused = 0
-    for address, kind in _addresses(trial.size(1, 400)):
+    for address, kind in _addresses(trial.size(1, 250)):
         for disguised in _disguises(address):
             names.leads = lambda host, to=disguised: [to]  # type: ignore[misc]
             for (host, private), let_in in LET_IN.items():
