@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from daemon.commands.context import clock, local, opened, settings_of
+from daemon.commands.context import clock, loaded_of, local, opened, settings_of
 from daemon.config.settings import Settings
 from daemon.exits import Failure
 from daemon.own_keys import beside_state
@@ -21,12 +22,24 @@ from daemon.store.lock import lock
 @click.pass_context
 def backup(ctx: click.Context, file: Path, force: bool) -> None:
     """Copy the state to FILE, also while rebookd runs."""
-    _, settings = settings_of(ctx)
+    settings = _one_of(ctx)
     copies.back_up(_state(settings), file.absolute(), clock.now(), force=force)
     click.echo(f"{file} holds the state, and was read through without a fault")
     click.echo("What it needs to be of use elsewhere, keep too:", err=True)
-    for path in _beside(settings):
+    for path in _beside(loaded_of(ctx).settings.values()):
         click.echo(f"  {path}", err=True)
+
+
+def _one_of(ctx: click.Context) -> Settings:
+    """Whoever is meant: one configuration, or any of several that share one state."""
+    found = list(loaded_of(ctx).settings.values())
+    if (
+        found
+        and len({one.config.state if "://" in one.config.state else one.state.resolve() for one in found})
+        == 1
+    ):
+        return found[0]
+    return settings_of(ctx)[1]
 
 
 def _state(settings: Settings) -> Path:
@@ -39,13 +52,18 @@ def _state(settings: Settings) -> Path:
     return settings.state.resolve()
 
 
-def _beside(settings: Settings) -> list[Path]:
+def _beside(owners: Iterable[Settings]) -> list[Path]:
     """The files that a new machine needs beside the state."""
-    secrets = [
-        settings.base / Path(one.value[0]).expanduser() for one in settings.secrets() if one.kind == "file"
-    ]
-    own = [beside_state(settings, ending) for ending in (".key", ".links-key", ".tokens")]
-    return list(dict.fromkeys([*settings.files, *secrets, *(path for path in own if path.exists())]))
+    found: list[Path] = []
+    for one in owners:
+        secrets = [each for each in one.secrets() if each.kind == "file"]
+        own = [beside_state(one, ending) for ending in (".key", ".links-key", ".tokens")]
+        found += [
+            *one.files,
+            *(one.base / Path(each.value[0]).expanduser() for each in secrets),
+            *(path for path in own if path.exists()),
+        ]
+    return list(dict.fromkeys(found))
 
 
 @click.command()
@@ -56,7 +74,7 @@ def restore(ctx: click.Context, file: Path | None, in_place: bool) -> None:
     """Put the backup FILE into the state's place; nobody is mailed again because of it."""
     if (file is None) is not in_place:
         raise click.UsageError("name a backup, or use --in-place where the state file is one")
-    _, settings = settings_of(ctx)
+    settings = _one_of(ctx)
     state, now = settings.state.resolve() if in_place else _state(settings), clock.now()
     with lock(state):
         if file is not None:
