@@ -10,7 +10,7 @@ from typing import Any, Self
 from daemon.config.problems import ConfigProblems, Problem
 from daemon.config.validation import place, validated
 from daemon.config.yaml_tree import Tree, read_yaml
-from rules.faults import Fault, brief, not_one_of
+from rules.faults import Fault, Loc, brief, not_one_of
 from rules.fields import Pattern
 from rules.match import DEEPEST
 from rules.model import Marks
@@ -21,28 +21,30 @@ from rules.policy import Do, Guard, Policy, RulesFile, name_faults
 class Known:
     """The names a rule may speak of: accounts, clients, webhooks; None where any name may be right.
 
-    ``marks`` are the labels by which the owner says what a meeting is or became.
+    ``marks`` are the labels by which the owner says what a meeting is or became. With ``templates`` those
+    that are named must lie beside the rules, or come with rebookd.
     """
 
     accounts: tuple[str, ...] | None = None
     clients: tuple[str, ...] | None = None
     webhooks: tuple[str, ...] | None = None
     marks: tuple[str, ...] = ()
+    templates: bool = False
 
     @classmethod
     def of(cls, config: Any) -> Self:
         """The names in a configuration's plain data, even where other things in it are wrong."""
         if not isinstance(config, dict):
-            return cls()
+            return cls(templates=True)
         hooks = config.get("webhooks", {})
         webhooks = tuple(map(str, hooks)) if isinstance(hooks, dict) else None
         marks = tuple(_marks(config.get("marks")))
         accounts = config.get("accounts")
         if not isinstance(accounts, dict) or not all(isinstance(each, dict) for each in accounts.values()):
-            return cls(webhooks=webhooks, marks=marks)
+            return cls(webhooks=webhooks, marks=marks, templates=True)
         clients = (each.get("client") for each in accounts.values())
         named = dict.fromkeys(each for each in clients if isinstance(each, str))
-        return cls(tuple(accounts), tuple(named), webhooks, marks)
+        return cls(tuple(accounts), tuple(named), webhooks, marks, templates=True)
 
     def stranger(self, kind: str, text: str) -> Fault | None:
         """What is wrong with an exact name that no account or client has."""
@@ -101,6 +103,7 @@ class RulesFiles:
         """All files as one policy; None when something is wrong in them or between them."""
         strangers = [tree.problem(each) for tree, _ in self._trees for each in _strangers(tree.data, known)]
         between = [*self._names(), *self._twice("guard"), *self._twice("digest"), *strangers]
+        between += self._templates() if known.templates else []
         order = {str(path): index for index, path in enumerate(self.paths)}
         self.problems = sorted(
             [*self.problems, *between], key=lambda each: (order.get(each.file, 0), *place(each))
@@ -132,6 +135,17 @@ class RulesFiles:
             found.append(tree.problem(replace(fault, loc=("rules", index, *fault.loc[1:]))))
         return found
 
+    def _templates(self) -> list[Problem]:
+        """What is wrong with the templates that steps name: in the rules where there is none, else in it."""
+        found: list[Problem] = []
+        for tree, rules in self._trees:
+            for index, rule in enumerate(rules.rules if rules is not None else ()):
+                for number, step in enumerate(rule.then):
+                    if step.template is not None:
+                        loc = ("rules", index, "then", number, "template")
+                        found += _unusable(tree, loc, step.template, step.do, self.paths[0].parent)
+        return found
+
     def _twice(self, key: str) -> list[Problem]:
         """What is wrong where more than one file has this key."""
         having = [tree for tree, _ in self._trees if isinstance(tree.data, dict) and key in tree.data]
@@ -139,6 +153,20 @@ class RulesFiles:
             tree.problem(Fault(f"the {key} is already in {having[0].file}", "keep one", (key,), "key"))
             for tree in having[1:]
         ]
+
+
+def _unusable(tree: Tree, loc: Loc, name: str, do: Do, folder: Path) -> list[Problem]:
+    from daemon.mail.template_files import check_template  # noqa: PLC0415 - few rules name a template
+    from daemon.mail.template_language import TemplateError  # noqa: PLC0415 - with them
+
+    try:
+        check_template(name, do.value, folder)
+    except TemplateError as error:
+        if not error.path.is_file():
+            return [tree.problem(Fault(f"'{brief(name)}' is no template", error.sentence, loc))]
+        said = f"{tree.file} uses this template"
+        return [Problem(file=str(error.path), line=error.line, column=1, message=error.sentence, help=said)]
+    return []
 
 
 def _raw_rules(data: Any) -> list[dict[str, Any]]:

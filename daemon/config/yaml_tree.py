@@ -7,7 +7,9 @@ that ``17:30``, ``on``, ``NO`` and ``010`` stay text.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +113,9 @@ def read_yaml(path: Path, *, name: str | None = None) -> Tree:
     """The file at ``path``, called ``name`` in messages. Raises :class:`ConfigProblems`."""
     file = name or str(path)
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=_without_waiting) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise _unreadable(file, "this is not a file", "write one here with `rebookd init`")
             raw = stream.read(MOST_BYTES + 1)
     except OSError as error:
         hint = "write one with `rebookd init`" if isinstance(error, FileNotFoundError) else ""
@@ -141,6 +145,11 @@ def read_yaml(path: Path, *, name: str | None = None) -> Tree:
             ]
         ) from None
     return parse_yaml(text, file)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open it; a pipe without waiting for somebody to write into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unreadable(file: str, message: str, hint: str) -> ConfigProblems:

@@ -56,8 +56,8 @@ def find_template(name: str, do: str, language: str, templates_dir: Path | None)
         sentence = "a template's name is made of letters, digits, - and _; give it another name"
         raise TemplateError(folder, 1, sentence)
     text, html = folder / f"{name}.txt", folder / f"{name}.html"
-    if templates_dir is not None and (text.exists() or html.exists()):
-        drawn = read_template(html, names) if html.exists() else None
+    if templates_dir is not None and (text.is_file() or html.is_file()):
+        drawn = read_template(html, names) if html.is_file() else None
         return Found(text=read_template(text, names), html=drawn)
     built_in = BUILT_IN_FOR_OWNER if names is OWNER_NAMES else BUILT_IN
     if name in built_in:
