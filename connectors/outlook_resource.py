@@ -28,7 +28,7 @@ from connectors.outlook_events import (
     zone_of,
 )
 from connectors.outlook_series import last_day
-from connectors.recurrence import MAX_OCCURRENCES
+from connectors.recurrence import MAX_OCCURRENCES, unfollowed
 from rules.model import CalendarRef, Interval, Occurrence, OccurrenceKey, Status, Timing
 
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
@@ -163,7 +163,8 @@ class _Reader:
         found = [replace(one, final=True) if one is final else one for one in every if _is_in(one, window)]
         if len(found) > MAX_OCCURRENCES:
             self.broken.append(f"only its first {MAX_OCCURRENCES} occurrences were read")
-        return tuple(found[:MAX_OCCURRENCES])
+            return tuple(unfollowed(one) for one in found[:MAX_OCCURRENCES])
+        return tuple(found)
 
     def names(self) -> dict[str, str]:
         """What Graph calls each instance, by its ``recurrence_id``."""

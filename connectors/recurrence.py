@@ -75,20 +75,7 @@ def expand(parsed: Parsed, copy: Copy, window: Interval) -> tuple[tuple[Occurren
     if rules > MAX_RULES:
         return (), f"This event has {rules} rules, more than we follow."
     for events in by_uid.values():
-        series = _Series(events, copy, window, broken)
-        before = len(found)
-        for occurrence in series.occurrences():
-            if occurrence is None:
-                continue
-            if len(found) >= MAX_OCCURRENCES:
-                broken.append(f"only its first {MAX_OCCURRENCES} occurrences were read")
-                break
-            found.append(occurrence)
-        else:
-            last = series.last()
-            for at in range(before, len(found) if last else before):
-                if found[at].key.recurrence_id == last:
-                    found[at] = replace(found[at], final=True)
+        found += _occurrences(_Series(events, copy, window, broken), MAX_OCCURRENCES - len(found), broken)
     if len(found) > 1:
         found.sort(key=lambda occurrence: (occurrence.start_utc, occurrence.key.recurrence_id or ""))
     trouble = (
@@ -97,8 +84,32 @@ def expand(parsed: Parsed, copy: Copy, window: Interval) -> tuple[tuple[Occurren
     return tuple(found), trouble
 
 
+def _occurrences(series: _Series, most: int, broken: list[str]) -> list[Occurrence]:
+    """Those of one series, its last one marked; no more than ``most``."""
+    found: list[Occurrence] = []
+    for occurrence in series.occurrences():
+        if occurrence is None:
+            continue
+        if len(found) >= most:
+            broken.append(f"only its first {MAX_OCCURRENCES} occurrences were read")
+            return [unfollowed(one) for one in found]
+        found.append(occurrence)
+    if not series.is_followed:
+        return [unfollowed(one) for one in found]
+    last = series.last()
+    if last:
+        found = [replace(one, final=True) if one.key.recurrence_id == last else one for one in found]
+    return found
+
+
+def unfollowed(occurrence: Occurrence) -> Occurrence:
+    """One of a series that cannot be followed: it is held and explained, not acted on."""
+    timed = occurrence.timing is Timing.TIMED
+    return replace(occurrence, timing=Timing.UNFOLLOWED) if timed else occurrence
+
+
 class _Series:
-    """All events of one UID."""
+    """All events of one UID; ``is_followed`` once they were asked for without trouble."""
 
     def __init__(self, events: list[Event], copy: Copy, window: Interval, broken: list[str]) -> None:
         self._copy = copy
@@ -122,6 +133,7 @@ class _Series:
         self._latest = _DAWN
         self._latest_key: str | None = None
         self._ends = False
+        self.is_followed = True
         self._coming: list[Iterator[datetime]] = []
 
     def occurrences(self) -> Iterator[Occurrence | None]:
@@ -131,6 +143,7 @@ class _Series:
                 yield from self._from_master(self._master)
             except RuleError as error:
                 self._broken.append(str(error))
+                self.is_followed = False
             except (OverflowError, ValueError):
                 self._broken.append("its times lie outside the calendar")
         for key, event in self._overrides.items():

@@ -32,6 +32,7 @@ from daemon.store import agenda, calendars
 from daemon.store.calendars import CalendarRow
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
+from rules.eligible import MOST_INVITED
 from rules.model import Address, CalendarRef, Interval
 
 log = structlog.get_logger()
@@ -209,7 +210,8 @@ class Poller:
             self._wake_if_blind(conn, [row] if row else [], now)
         report.changed += len(applied.changed_keys)
         report.removed += len(applied.removed_keys)
-        report.broken += [(info, resource) for resource in changes.changed if resource.broken]
+        told = [_with_its_crowd(resource) for resource in changes.changed]
+        report.broken += [(info, resource) for resource in told if resource.broken]
         if changes.changed or changes.removed:
             log.info(
                 "calendar read",
@@ -292,6 +294,15 @@ class Poller:
             else:
                 first = report.troubles[0]
                 calendars.failed(conn, self.account, first.kind, first.message, now)
+
+
+def _with_its_crowd(resource: Resource) -> Resource:
+    """The same; where more are invited than anybody is written to, that is among what is told of it."""
+    invited = max((len(one.attendees) for one in resource.occurrences), default=0)
+    if invited <= MOST_INVITED:
+        return resource
+    crowd = f"{invited} people are invited, more than rebookd writes to."
+    return replace(resource, broken=f"{resource.broken} {crowd}".strip())
 
 
 def kind_of(error: ConnectorError) -> str:

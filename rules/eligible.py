@@ -11,7 +11,11 @@ _HELD_BACK = {
     Timing.ALL_DAY: "an all-day event has no time to confirm or move",
     Timing.FLOATING: "its time is floating: it names no time zone, so the instant is unknown",
     Timing.UNKNOWN_ZONE: "its time zone is not known, so the instant is unknown",
+    Timing.UNFOLLOWED: "its series cannot be followed, so when it takes place is not sure",
 }
+
+MOST_INVITED = 300
+"""A meeting with more people than this is an event: nobody is asked or written to because of it."""
 
 
 def eligibility(occurrence: Occurrence, view: View, when: Detector) -> tuple[Because, ...]:
@@ -45,6 +49,10 @@ def eligibility(occurrence: Occurrence, view: View, when: Detector) -> tuple[Bec
     if isinstance(when, Unconfirmed) and when.by == "me":
         waiting = not mine and answer is PartStat.NEEDS_ACTION
         look("I have not answered", waiting, "PARTSTAT", answer.value if answer else "not invited")
+        return tuple(looked)
+    invited = len(occurrence.attendees)
+    if invited > MOST_INVITED:
+        look(f"at most {MOST_INVITED} people are invited", False, "ATTENDEE", str(invited))
         return tuple(looked)
     value = "organised by me" if mine else (answer.value if answer else "not invited")
     if not look("organised or accepted by me", answer is PartStat.ACCEPTED, "ORGANIZER, PARTSTAT", value):

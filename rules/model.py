@@ -63,6 +63,7 @@ class Timing(StrEnum):
     ALL_DAY = "all-day"
     FLOATING = "floating"
     UNKNOWN_ZONE = "unknown-zone"
+    UNFOLLOWED = "unfollowed"
 
 
 class Held(StrEnum):
