@@ -18,6 +18,7 @@ COMMANDS = {
     "calendars": ("setup:calendars", "List what each account offers."),
     "check": ("setup:check", "Validate configuration and rules, every mistake at once."),
     "demo": ("work:demo", "Play one scripted day on loopback, every mail shown."),
+    "doctor": ("doctor:doctor", "Look for what is wrong on this machine, and name the cure."),
     "explain": ("explain:explain", "Say what every rule makes of a meeting."),
     "init": ("setup:init", "Write a commented configuration to start from."),
     "mark": ("work:mark", "Say what became of a meeting."),
@@ -89,7 +90,13 @@ class Commands(click.Group):
 @click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors on standard error.")
 @click.version_option(__version__, prog_name="rebookd")
 @click.pass_context
-def main(ctx: click.Context, config: str | None, owner: str | None, verbose: int, quiet: bool) -> None:
+def main(
+    ctx: click.Context,
+    config: str | None,
+    owner: str | None,  # noqa: ARG001 - the commands take it from here
+    verbose: int,
+    quiet: bool,
+) -> None:
     """Watch calendars, and ask for a new time when a meeting is missed, unanswered or double-booked."""
     from daemon.logs import configure  # noqa: PLC0415 - a command's help needs no logging
     from daemon.zone_data import use_newest  # noqa: PLC0415 - nor zones

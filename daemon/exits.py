@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import click
 
@@ -15,10 +15,18 @@ TEMPORARY = 5
 WOULD_SEND = 10
 
 
+_GRAVITY = (DONE, WOULD_SEND, TEMPORARY, FAILED, SIGN_IN_NEEDED, INVALID_CONFIGURATION)
+
+
 class Failure(click.ClickException):
     """Something the user asked for cannot be done; the message says what to do instead."""
 
     exit_code = FAILED
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """The one exit code for what came of several owners."""
+    return max(codes, key=_GRAVITY.index, default=DONE)
 
 
 def of_troubles(kinds: Collection[str]) -> int:

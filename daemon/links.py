@@ -103,6 +103,10 @@ class Links:
             return None
         return (purpose, number, digest) if 0 < number < _LARGEST else None
 
+    def is_alike(self, other: Links) -> bool:
+        """Whether one of these could read what the other made."""
+        return self._salt == other._salt and not set(self._keys).isdisjoint(other._keys)
+
     def signer(self, use: bytes) -> Signer:
         """Signs for one use, with a key derived for it alone; what it signed is nothing for another."""
         return Signer(self._keys, salt=self._salt + use, key_derivation="hmac", algorithm=_HalfHmac(sha256))

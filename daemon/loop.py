@@ -1,4 +1,4 @@
-"""The running daemon: a thread polls each account, one sends, one reads replies; a one-second tick decides.
+"""The running daemon: a crew of threads for each owner's office, and a one-second tick that decides.
 
 `schedule` only ticks. Due times live in the store, because `schedule` neither replays missed runs nor
 survives a raising job or a clock set back.
@@ -9,34 +9,28 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import schedule
 import structlog
 
-from connectors.allowance import CHANGES, WHOLE
-from connectors.base import ConnectorError
 from daemon.beats import Beats
 from daemon.clock import Clock
-from daemon.config.problems import ConfigProblems
-from daemon.config.settings import Settings, load
-from daemon.memory import give_back
+from daemon.crew import Crew
+from daemon.deployment import Deployment
 from daemon.office import Office
-from daemon.poll import PollReport
 from daemon.store import calendars, deliveries
-from daemon.store.engine import Store
 from daemon.store.errors import StoreError
 from daemon.systemd import Notifier
 
 if TYPE_CHECKING:
+    from daemon.dashboard.serving import Dashboards
     from daemon.web.server import Server
+    from daemon.web.serving import AnswerPages
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 TICK = 1
 """Seconds between two ticks."""
@@ -44,52 +38,60 @@ TICK = 1
 GRACE = 8.0
 """Seconds a stop waits for what is in hand."""
 
-LOGIN_AGAIN = timedelta(hours=1)
-"""How long an account that needs a sign-in is left alone."""
-
-POLL_PATIENCE = CHANGES.seconds + WHOLE.seconds + 60
-DECIDE_PATIENCE = 120.0
-SEND_PATIENCE = 300.0
-REPLY_PATIENCE = 300.0
-"""Seconds without a sign of life after which a part counts as stuck."""
-
-REPLIES_EVERY = timedelta(minutes=1)
-"""Between two looks into the inbox."""
-
 STATUS_EVERY = 60
-"""Seconds between two lines for `systemctl status`."""
+"""Seconds between two lines for `systemctl status`, and between two tries for owners without an office."""
+
+STATUS_PATIENCE = 300.0
+"""Seconds without a sign of life after which that counts as stuck."""
+
+_MOST_NAMED = 10
 
 
 class Daemon:
-    """Runs an office until it is told to stop; lives on the main thread."""
+    """Runs everybody's office until it is told to stop; lives on the main thread."""
 
-    def __init__(self, config: Path, settings: Settings, store: Store, clock: Clock) -> None:
-        self._config = config
-        self._store = store
-        self._clock = clock
+    def __init__(self, config: Path, clock: Clock, only: str | None = None) -> None:
         self._notifier = Notifier()
+        self._deployment = Deployment(config, clock, only=only, tell=lambda _: self._notifier.alive())
         self._beats = Beats()
         self._stop = threading.Event()
         self._reload = threading.Event()
-        self._nudge = threading.Event()
-        self._failure: StoreError | None = None
-        self._office = Office(settings, store, clock, nudge=self._nudge.set)
-        self._threads: list[threading.Thread] = []
-        self._servers: list[Server] = []
+        self._crews: dict[str, Crew] = {}
+        self._answers: AnswerPages | None = None
+        self._dashboards: Dashboards | None = None
+        self._fed = 0.0
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Raises StoreError when the state can no longer be trusted."""
+        """Run until SIGTERM or SIGINT.
+
+        Raises ConfigProblems where nobody has a usable configuration, StoreError when no state can be
+        trusted.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
-        self._begin()
+        try:
+            self._deployment.open()
+            self._begin(self._deployment.offices)
+            self._notifier.ready(self._watching())
+            failure = self._turn()
+            self._notifier.stopping()
+            log.info("stopping")
+            self._end(self._crews.values(), self._stop_serving())
+        finally:
+            self._deployment.close()
+        if failure is not None:
+            raise failure
+
+    def _turn(self) -> StoreError | None:
+        """Tick until something ends it; the failure that did, if any."""
         ticker = schedule.Scheduler()
         ticker.every(TICK).seconds.do(self._tick)
         if self._notifier.watchdog_every:
             ticker.every(max(1, int(self._notifier.watchdog_every))).seconds.do(self._feed_watchdog)
-        ticker.every(STATUS_EVERY).seconds.do(self._guarded, "status", SEND_PATIENCE, self._say_how_it_goes)
+        ticker.every(STATUS_EVERY).seconds.do(self._minutely)
         ran = time.monotonic()
-        while not self._stop.is_set() and self._failure is None:
+        while not self._stop.is_set():
             due = any(job.should_run for job in ticker.jobs)
             ticker.run_pending()
             if due:
@@ -97,170 +99,170 @@ class Daemon:
             elif time.monotonic() - ran > 5 * TICK:
                 ticker.run_all()  # the clock was set back and `schedule` sleeps
                 ran = time.monotonic()
+            failure = self._let_go_of_failed()
+            if failure is not None:
+                return failure
             if self._reload.is_set():
                 self._reload.clear()
                 self._take_new_configuration()
             self._stop.wait(TICK / 4)
-        self._notifier.stopping()
-        log.info("stopping")
-        self._end()
-        if self._failure is not None:
-            raise self._failure
+        return None
 
-    def _begin(self) -> None:
-        office = self._office
-        office.start()
-        self._threads = [
-            threading.Thread(
-                target=self._poll_for_ever, args=(office, name), name=f"poll {name}", daemon=True
+    def _begin(self, offices: dict[str, Office]) -> None:
+        """A crew for each of these offices, and their pages. Raises StoreError for one that stands alone."""
+        is_many = self._deployment.is_many
+        for name, office in offices.items():
+            crew = self._crews[name] = Crew(office, name if is_many else "")
+            try:
+                crew.begin()
+            except StoreError as error:
+                crew.failure = error
+            except Exception as error:
+                log.exception("an office cannot begin", owner=name)
+                crew.failure = StoreError(f"The office cannot begin: {error}")
+            if crew.failure is not None and not is_many:
+                raise crew.failure
+            self._serve(name, crew)
+            log.info(
+                "running",
+                accounts=sorted(office.settings.accounts),
+                rules=len(office.settings.policy.rules),
+                **({"owner": name} if is_many else {}),
             )
-            for name in office.settings.accounts
+        self._settle()
+
+    def _serve(self, name: str, crew: Crew) -> None:
+        """Open an office's pages, from the next time they are settled."""
+        office = crew.office
+        if office.settings.config.answers is not None and self._answers is None:
+            from daemon.web.serving import AnswerPages  # noqa: PLC0415 - memory that only answer pages need
+
+            self._answers = AnswerPages()
+        if office.settings.config.dashboard is not None and self._dashboards is None:
+            from daemon.dashboard.serving import Dashboards  # noqa: PLC0415 - memory that only they need
+
+            self._dashboards = Dashboards(lambda: len(self._deployment.missing))
+        if self._answers is not None:
+            self._answers.put(name, office)
+        if self._dashboards is not None:
+            self._dashboards.put(name, office, crew.beats, is_many=self._deployment.is_many)
+
+    def _serve_no_more(self, name: str) -> None:
+        for pages in (self._answers, self._dashboards):
+            if pages is not None:
+                pages.take(name)
+
+    def _settle(self) -> None:
+        """Have the pages served as they are to be now."""
+        for pages in (self._answers, self._dashboards):
+            if pages is not None:
+                pages.settle()
+
+    def _stop_serving(self) -> list[Server]:
+        return [
+            server
+            for pages in (self._answers, self._dashboards)
+            for server in (pages.stop() if pages is not None else ())
         ]
-        self._threads.append(
-            threading.Thread(target=self._send_for_ever, args=(office,), name="send", daemon=True)
-        )
-        if office.settings.config.mail.reads_replies:
-            self._threads.append(
-                threading.Thread(target=self._read_for_ever, args=(office,), name="replies", daemon=True)
-            )
-        for thread in self._threads:
-            thread.start()
-        if office.settings.config.answers is not None:
-            from daemon.web.serving import serve  # noqa: PLC0415 - memory that only answer pages need
 
-            self._keep(serve(office))
-        if office.settings.config.dashboard is not None:
-            from daemon.dashboard import serving  # noqa: PLC0415 - memory that only a dashboard needs
-
-            self._keep(serving.serve(office, self._beats))
-        log.info(
-            "running", accounts=sorted(office.settings.accounts), rules=len(office.settings.policy.rules)
-        )
-        self._notifier.ready(f"watching {len(office.settings.accounts)} accounts")
-
-    def _keep(self, server: Server | None) -> None:
-        """Remember what is served, to be stopped."""
-        if server is not None:
-            self._servers.append(server)
-
-    def _end(self) -> None:
+    def _end(self, crews: Iterable[Crew], servers: Iterable[Server] = ()) -> None:
         """Let everyone finish what is in hand, and nothing more."""
-        self._office.stopping.set()
-        self._nudge.set()
-        deadline = time.monotonic() + GRACE
-        servers, self._servers = self._servers, []
-        for server in servers:
-            server.stop()
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-            self._beats.forget(thread.name)
-        late = [thread.name for thread in self._threads if thread.is_alive()]
+        crews, deadline = list(crews), time.monotonic() + GRACE
+        for crew in crews:
+            crew.stop()
+        late = [name for crew in crews for name in crew.join(deadline)]
         late += [one.name for one in servers if not one.join(max(0.0, deadline - time.monotonic()))]
         if late:
             log.warning("left behind; nothing of it is lost", threads=late)
-        else:
-            self._office.close()
 
     def _take_new_configuration(self) -> None:
-        """Reload; a broken file keeps the old configuration and says why."""
+        """Reload; whoever's files are broken keeps the old configuration, and the log says why."""
         self._notifier.reloading()
         try:
-            settings = load(self._config)
-            if settings.state.resolve() != self._office.settings.state.resolve():
-                log.error("the state file cannot change while running; restart for that")
-                return
-            office = Office(settings, self._store, self._clock, nudge=self._nudge.set)
-        except (ConfigProblems, ConnectorError) as error:
-            for line in str(error).splitlines():
-                log.warning("configuration kept as it was", problem=line)
-            return
-        else:
-            self._end()
-            self._office = office
-            self._begin()
-            log.info("configuration reloaded")
+            changes = self._deployment.reload()
+            if changes:
+                self._end(self._crews.pop(name) for name in changes if name in self._crews)
+                for name in [name for name, office in changes.items() if office is None]:
+                    self._serve_no_more(name)
+                    log.info("let go", owner=name)
+                self._begin({name: office for name, office in changes.items() if office is not None})
+                log.info("configuration reloaded")
         finally:
-            self._notifier.ready("running")
+            self._notifier.ready(self._watching())
 
-    def _tick(self) -> None:
-        self._guarded("decide", DECIDE_PATIENCE, self._decide)
-
-    def _decide(self) -> None:
-        decided = self._office.decide()
-        for intent in decided.planned:
-            log.info("planned", rule=intent.rule, step=intent.step, uid=intent.key.uid, reason=intent.reason)
-        if decided.planned:
-            self._nudge.set()
-
-    def _poll_for_ever(self, office: Office, account: str) -> None:
-        part = threading.current_thread().name
-        every = office.settings.accounts[account].poll_every.delta
-
-        def moving(*_: object) -> None:
-            """A long first read moves, too."""
-            self._beats.beat(part, POLL_PATIENCE)
-
-        while not office.stopping.is_set():
-            report = self._guarded(part, POLL_PATIENCE, lambda: office.poll(account, moving))
-            wait = pause(report, every).total_seconds()
-            self._beats.beat(part, wait + POLL_PATIENCE)
-            give_back()
-            office.stopping.wait(wait)
-        self._beats.forget(part)
-
-    def _send_for_ever(self, office: Office) -> None:
-        while not office.stopping.is_set():
-            self._guarded("send", SEND_PATIENCE, office.send)
-            self._nudge.wait(TICK)
-            self._nudge.clear()
-        self._beats.forget("send")
-
-    def _read_for_ever(self, office: Office) -> None:
-        """Look into the inbox, seldom where only its owner can mend that it cannot be read."""
-        while not office.stopping.is_set():
-            report = self._guarded("replies", REPLY_PATIENCE, office.read_replies)
-            wait = LOGIN_AGAIN if report is not None and report.for_owner else REPLIES_EVERY
-            self._beats.beat("replies", wait.total_seconds() + REPLY_PATIENCE)
-            give_back()
-            office.stopping.wait(wait.total_seconds())
-        self._beats.forget("replies")
-
-    def _guarded(self, part: str, patience: float, work: Callable[[], T]) -> T | None:
-        """Do it, whatever it raises; only a failing store ends the daemon."""
-        self._beats.beat(part, patience)
-        try:
-            done = work()
-        except StoreError as error:
-            self._failure = self._failure or error
-        except Exception:
-            log.exception("unexpected failure, carrying on", part=part)
-        else:
-            self._beats.beat(part, patience)
-            return done
+    def _let_go_of_failed(self) -> StoreError | None:
+        """Stop whoever's state failed; the failure, where nobody is left or there is only one."""
+        failed = {name: crew for name, crew in self._crews.items() if crew.failure is not None}
+        failures = [crew.failure for crew in failed.values()]
+        if not failed or len(failed) == len(self._crews):
+            return next(iter(failures), None)
+        self._end(failed.values())
+        for name, crew in failed.items():
+            del self._crews[name]
+            self._serve_no_more(name)
+            self._deployment.let_go(name)
+            log.error("let go for now; it is tried again", owner=name, problem=str(crew.failure))
+        self._settle()
         return None
 
+    def _tick(self) -> None:
+        for crew in self._crews.values():
+            if self._stop.is_set():
+                return
+            crew.tick(len(self._crews))
+            every = self._notifier.watchdog_every
+            if every and time.monotonic() - self._fed > every:
+                self._feed_watchdog()  # the turns of many take their time
+
     def _feed_watchdog(self) -> None:
-        stuck = self._beats.stuck()
+        self._fed = time.monotonic()
+        everybody = (self._beats, *(crew.beats for crew in self._crews.values()))
+        stuck = [part for beats in everybody for part in beats.stuck()]
         if stuck:
             log.error("stuck; the watchdog is not fed", parts=stuck)
         else:
             self._notifier.alive()
 
-    def _say_how_it_goes(self) -> None:
-        with self._store.read() as conn:
-            rows = calendars.accounts(conn)
-            counts = deliveries.counts(conn)
-        names = self._office.settings.accounts
-        failing = sorted(name for name in names if name in rows and rows[name].error)
-        seen = f"watching {len(names)} accounts" + (f", cannot see {', '.join(failing)}" if failing else "")
+    def _minutely(self) -> None:
+        self._beats.beat("status", STATUS_PATIENCE)
+        try:
+            if self._deployment.missing:
+                self._begin(self._deployment.retry())
+            self._notifier.status(self._how_it_goes())
+        except Exception:
+            log.exception("unexpected failure, carrying on", part="status")
+        self._beats.beat("status", STATUS_PATIENCE)
+
+    def _watching(self) -> str:
+        accounts = sum(len(crew.office.settings.accounts) for crew in self._crews.values())
+        if not self._deployment.is_many:
+            return f"watching {accounts} accounts"
+        missing = self._deployment.missing
+        without = f", without {_some(missing)}" if missing else ""
+        return f"watching {accounts} accounts of {len(self._crews)} owners{without}"
+
+    def _how_it_goes(self) -> str:
+        failing, counts = [], dict[str, int]()
+        for name, crew in self._crews.items():
+            office = crew.office
+            try:
+                with office.store.read() as conn:
+                    rows, mine = calendars.accounts(conn), deliveries.counts(conn)
+            except StoreError as error:
+                crew.failure = crew.failure or error
+                continue
+            prefix = f"{name}/" if self._deployment.is_many else ""
+            failing += [
+                f"{prefix}{one}" for one in office.settings.accounts if one in rows and rows[one].error
+            ]
+            for state, count in mine.items():
+                counts[state] = counts.get(state, 0) + count
+        seen = self._watching() + (f", cannot see {_some(sorted(failing))}" if failing else "")
         outbox = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-        self._notifier.status(f"{seen}; outbox: {outbox or 'empty'}")
+        return f"{seen}; outbox: {outbox or 'empty'}"
 
 
-def pause(report: PollReport | None, every: timedelta) -> timedelta:
-    """How long to leave an account alone after a poll."""
-    if report is None or report.ok:
-        return every
-    if any(trouble.kind == "sign-in needed" for trouble in report.troubles):
-        return max(every, LOGIN_AGAIN)
-    return max(every, timedelta(seconds=report.retry_after or 0))
+def _some(names: list[str]) -> str:
+    """The first of many names."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -61,8 +61,8 @@ class Round:
 class Office:
     """Everything one configuration needs to poll, decide and send.
 
-    ``nudge`` has the outbox looked at at once. ``connect``, ``mailer``, ``drafts``, ``inbox``,
-    ``webhook`` and ``attendance`` stand in for the configured ones, for tests.
+    ``nudge`` has the outbox looked at at once; without it, ``nudged`` is set. ``connect``, ``mailer``,
+    ``drafts``, ``inbox``, ``webhook`` and ``attendance`` stand in for the configured ones, for tests.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Office:
         store: Store,
         clock: Clock,
         *,
-        nudge: Callable[[], None] = lambda: None,
+        nudge: Callable[[], None] | None = None,
         connect: Connect = wiring.connector,
         mailer: Mailer | None = None,
         drafts: Drafts | None = None,
@@ -84,9 +84,10 @@ class Office:
         self.clock = clock
         self.decider = Decider(store, settings)
         self.stopping = threading.Event()
+        self.nudged = threading.Event()
         self._hindsight = Hindsight(store)
         self.answering = Answering(
-            store=store, settings=settings, clock=clock, refresh=self.refresh, nudge=nudge
+            store=store, settings=settings, clock=clock, refresh=self.refresh, nudge=nudge or self.nudged.set
         )
         self._inbox = inbox
         self._learnt = False

@@ -7,8 +7,9 @@ import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.clock import SystemClock
-from daemon.config.settings import Settings, find_config, load
-from daemon.exits import Failure
+from daemon.config.deployment import Loaded, load_all, places
+from daemon.config.problems import ConfigProblems
+from daemon.config.settings import Settings, find_config
+from daemon.exits import DONE, INVALID_CONFIGURATION, Failure
 from daemon.store.engine import Store
 from daemon.store.opening import open_store
 from rules.hours import zone
@@ -27,11 +30,79 @@ if TYPE_CHECKING:
 
 clock = SystemClock()
 
+_MOST_NAMED = 20
+
+
+def loaded_of(ctx: click.Context) -> Loaded:
+    """Every owner's configuration, or that of the one named with --owner, and what is wrong in them.
+
+    Raises ConfigProblems where there is none at all.
+    """
+    path, owner = find_config(ctx.find_root().obj), ctx.find_root().params.get("owner")
+    if owner is not None and not path.is_dir():
+        raise Failure(f"{path} is one configuration, with one owner; leave --owner out")
+    return load_all(path, owner)
+
 
 def settings_of(ctx: click.Context) -> tuple[Path, Settings]:
-    """The configuration's path and what it says. Raises ConfigProblems."""
+    """The one configuration that is meant: its path and what it says. Raises ConfigProblems, or Failure."""
     path = find_config(ctx.find_root().obj)
-    return path, load(path)
+    if path.is_dir() and ctx.find_root().params.get("owner") is None:
+        names = list(dict.fromkeys(place.name for place in places(path)))
+        if len(names) > 1:
+            word = " ".join(ctx.command_path.split()[1:])
+            some = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
+            raise Failure(f"say whose: rebookd --owner NAME {word} …; there are {some}")
+    loaded = loaded_of(ctx)
+    if not loaded.settings:
+        raise ConfigProblems(loaded.every_problem())
+    (settings,) = loaded.settings.values()
+    return settings.files[0], settings
+
+
+def everybody(ctx: click.Context) -> Everybody:
+    """All who are meant. What is wrong with some of several is said. Raises ConfigProblems for all."""
+    loaded = loaded_of(ctx)
+    if not loaded.settings:
+        raise ConfigProblems(loaded.every_problem())
+    for problem in loaded.every_problem():
+        click.echo(str(problem), err=True)
+    code = INVALID_CONFIGURATION if loaded.every_problem() else DONE
+    return Everybody(loaded.is_many, list(loaded.settings.values()), code)
+
+
+@dataclass(frozen=True, slots=True)
+class Everybody:
+    """The owners a command is about; of several each is named. ``code`` says whether any was left out."""
+
+    is_many: bool
+    owners: list[Settings]
+    code: int = DONE
+
+    def named(self, settings: Settings, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What is printed as JSON, with whose it is where there are several."""
+        return [{"owner": settings.name, **row} if self.is_many else row for row in rows]
+
+    def together(self, told: Sequence[tuple[Settings, dict[str, Any]]]) -> dict[str, Any]:
+        """What each owner's JSON says, in the same shape: lists one after the other, counts added up."""
+        if not self.is_many:
+            return told[0][1]
+        whole: dict[str, Any] = {}
+        for settings, one in told:
+            for key, value in one.items():
+                if isinstance(value, list):
+                    whole.setdefault(key, []).extend(self.named(settings, value))
+                elif isinstance(value, dict):
+                    counts = whole.setdefault(key, {})
+                    counts |= {name: counts.get(name, 0) + count for name, count in value.items()}
+                else:
+                    whole.setdefault(key, value)
+        return whole
+
+    def heading(self, settings: Settings) -> None:
+        """Say whose what follows is, where there are several."""
+        if self.is_many:
+            click.echo(f"== {settings.name} ==")
 
 
 @contextmanager
@@ -41,7 +112,7 @@ def opened(settings: Settings, *, must_exist: bool = False) -> Iterator[Store]:
         raise Failure(
             f"nothing has been read yet: there is no {settings.state}. Start with: rebookd run --once"
         )
-    store = open_store(settings.state, clock.now())
+    store = open_store(settings.state, clock.now(), settings.tenant)
     try:
         yield store
     finally:
@@ -54,13 +125,13 @@ def rehearsal_store(settings: Settings) -> Iterator[Store]:
     with tempfile.TemporaryDirectory(prefix="rebookd-") as folder:
         copy = Path(folder) / "state.db"
         if settings.state.exists():
-            open_store(settings.state, clock.now()).close()
+            open_store(settings.state, clock.now(), settings.tenant).close()
             with sqlite3.connect(f"file:{settings.state}?mode=ro", uri=True) as source:
                 target = sqlite3.connect(copy)
                 source.backup(target)
                 target.close()
             source.close()
-        store = open_store(copy, clock.now())
+        store = open_store(copy, clock.now(), settings.tenant)
         try:
             yield store
         finally:
@@ -68,8 +139,10 @@ def rehearsal_store(settings: Settings) -> Iterator[Store]:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_encode))
+    """One JSON document on standard output, in which no stranger's text moves a cursor or reorders a line."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_encode)
+    # Outside its strings JSON holds nothing but what can be seen and line breaks.
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def _encode(value: object) -> str:

@@ -17,15 +17,15 @@ from daemon.commands.bars import Bars
 from daemon.commands.context import (
     clock,
     console,
+    everybody,
     local,
     opened,
     print_json,
     rehearsal_store,
-    settings_of,
 )
 from daemon.config.settings import Settings
 from daemon.decide import Decider
-from daemon.exits import WOULD_SEND, of_troubles
+from daemon.exits import WOULD_SEND, gravest, of_troubles
 from daemon.foresight import Foresight, Written, foresee, write_all
 from daemon.health import AccountHealth
 from daemon.mail.message import Mail
@@ -71,18 +71,25 @@ def looking_ahead(settings: Settings) -> Iterator[Office]:
 @click.pass_context
 def plan(ctx: click.Context, at: datetime | None, as_json: bool, show: bool, detailed_exitcode: bool) -> None:
     """Poll, and print what would be sent now and what is next. Sends and stores nothing."""
-    _, settings = settings_of(ctx)
-    with looking_ahead(settings) as office:
-        with Bars() as bars:
-            found = foresee(office, at, bars.tell)
-        mails = write_all(office, (*found.intents, *found.held), found.now)
+    asked = everybody(ctx)
+    told: list[tuple[Settings, dict[str, object]]] = []
+    codes = [asked.code]
+    for settings in asked.owners:
+        with looking_ahead(settings) as office:
+            with Bars() as bars:
+                found = foresee(office, at, bars.tell)
+            mails = write_all(office, (*found.intents, *found.held), found.now)
+        if as_json:
+            told.append((settings, _as_dict(found, mails, show=show)))
+        else:
+            asked.heading(settings)
+            _print_plan(found, mails if show else {}, settings)
+        kinds = {trouble.kind for trouble in found.troubles} - {"unreadable"}
+        would_send = detailed_exitcode and found.intents and not kinds
+        codes.append(WOULD_SEND if would_send else of_troubles(kinds))
     if as_json:
-        print_json(_as_dict(found, mails, show=show))
-    else:
-        _print_plan(found, mails if show else {}, settings)
-    kinds = {trouble.kind for trouble in found.troubles} - {"unreadable"}
-    would_send = detailed_exitcode and found.intents and not kinds
-    ctx.exit(WOULD_SEND if would_send else of_troubles(kinds))
+        print_json(asked.together(told))
+    ctx.exit(gravest(codes))
 
 
 def _words(mail: Written) -> str:
@@ -179,22 +186,28 @@ def _print_mail(out: Console, mail: Written | None) -> None:
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
     """Show how fresh each calendar is, what waits in the outbox, and what happens next."""
-    _, settings = settings_of(ctx)
-    if not settings.state.exists():
-        found: dict[str, object] = {
-            "accounts": [
-                _account(health.account(settings, name, None, [], clock.now())) for name in settings.accounts
-            ],
-            "outbox": {},
-            "next": [],
-        }
-    else:
-        with opened(settings) as store:
-            found = _status(store, settings)
+    asked = everybody(ctx)
+    told = [(settings, _standing(settings)) for settings in asked.owners]
     if as_json:
-        print_json(found)
-        return
-    _print_status(found, settings)
+        print_json(asked.together(told))
+    else:
+        for settings, found in told:
+            asked.heading(settings)
+            _print_status(found, settings)
+    ctx.exit(asked.code)
+
+
+def _standing(settings: Settings) -> dict[str, object]:
+    if settings.state.exists():
+        with opened(settings) as store:
+            return _status(store, settings)
+    return {
+        "accounts": [
+            _account(health.account(settings, name, None, [], clock.now())) for name in settings.accounts
+        ],
+        "outbox": {},
+        "next": [],
+    }
 
 
 def _status(store: Store, settings: Settings) -> dict[str, object]:

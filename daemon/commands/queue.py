@@ -12,7 +12,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from daemon import message_words, verdicts
-from daemon.commands.context import clock, console, local, opened, print_json, settings_of
+from daemon.commands.context import clock, console, everybody, local, opened, print_json, settings_of
 from daemon.config.problems import printable
 from daemon.config.settings import Settings
 from daemon.exits import Failure
@@ -35,23 +35,32 @@ def outbox() -> None:
 @click.pass_context
 def list_(ctx: click.Context, state: str | None, as_json: bool) -> None:
     """List the queue, oldest first."""
-    _, settings = settings_of(ctx)
-    rows: list[Delivery] = []
-    if settings.state.exists():
-        with opened(settings) as store, store.read() as conn:
-            rows = deliveries.list_(conn, State(state) if state else None)
+    asked = everybody(ctx)
+    rows = [
+        (settings, row)
+        for settings in asked.owners
+        for row in _rows(settings, State(state) if state else None)
+    ]
     if as_json:
-        print_json([as_dict(row) for row in rows])
-        return
-    table = Table(
-        "id", "state", "rule", "step", "to", "subject", "when", "why", box=None, header_style="bold"
-    )
-    for row in rows:
-        when = local(row.sent_at or row.changed_at, settings.owner.zone)
+        print_json([shown for whose, row in rows for shown in asked.named(whose, [as_dict(row)])])
+        ctx.exit(asked.code)
+    heads = ("id", "state", "rule", "step", "to", "subject", "when", "why")
+    table = Table(*(("owner",) if asked.is_many else ()), *heads, box=None, header_style="bold")
+    for whose, row in rows:
+        when = local(row.sent_at or row.changed_at, whose.owner.zone)
         why = row.error or _went_with(row)
         cells = (row.id, row.state.value, row.rule, row.step, row.to, row.subject, when, why)
-        table.add_row(*(Text(printable(str(cell))) for cell in cells))
+        named = (whose.name, *cells) if asked.is_many else cells
+        table.add_row(*(Text(printable(str(cell))) for cell in named))
     console().print(table if rows else "The outbox is empty")
+    ctx.exit(asked.code)
+
+
+def _rows(settings: Settings, state: State | None) -> list[Delivery]:
+    if not settings.state.exists():
+        return []
+    with opened(settings) as store, store.read() as conn:
+        return deliveries.list_(conn, state)
 
 
 def as_dict(row: Delivery) -> dict[str, object]:

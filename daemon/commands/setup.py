@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,11 +21,12 @@ from connectors.base import (
     Retryable,
 )
 from daemon import starter, wiring
-from daemon.commands.context import clock, print_json, settings_of
+from daemon.commands.context import clock, everybody, loaded_of, print_json
+from daemon.config.deployment import Loaded
 from daemon.config.file_schema import schema as schema_of
 from daemon.config.problems import ConfigProblems, Problem
-from daemon.config.settings import Settings, find_config, load
-from daemon.exits import FAILED, INVALID_CONFIGURATION, SIGN_IN_NEEDED, TEMPORARY, Failure
+from daemon.config.settings import Settings
+from daemon.exits import FAILED, INVALID_CONFIGURATION, SIGN_IN_NEEDED, TEMPORARY, Failure, gravest
 from daemon.mail.compose import TemplateError, check_template
 from daemon.mail.scribe import templates_dir
 from rules.faults import closest
@@ -67,34 +68,57 @@ def init(folder: Path, pack: str | None, force: bool) -> None:
 @click.pass_context
 def check(ctx: click.Context, as_json: bool, online: bool) -> None:
     """Validate configuration and rules, every mistake at once."""
-    try:
-        path = find_config(ctx.find_root().obj)
-        settings = load(path)
-        _check_templates(settings)
-    except ConfigProblems as problems:
-        if as_json:
-            print_json({"ok": False, "errors": [problem.as_dict() for problem in problems.problems]})
-            ctx.exit(INVALID_CONFIGURATION)
-        raise
-    failures = _reach(settings, quiet=as_json) if online else []
+    loaded = _loaded(ctx)
+    mark = {name: f"{name}: " if loaded.is_many else "" for name in loaded.names}
+    failures = {
+        name: _reach(settings, mark[name], quiet=as_json) if online else []
+        for name, settings in loaded.settings.items()
+    }
+    cautions = [mark[name] + one for name, each in loaded.settings.items() for one in each.cautions()]
     if as_json:
-        errors = [
-            {"file": str(path), "line": 0, "column": 0, "message": f"{where}: {error}", "help": ""}
-            for where, error in failures
-        ]
-        print_json({"ok": not failures, "errors": errors, "cautions": settings.cautions()})
+        errors = _errors(loaded, failures)
+        print_json({"ok": not errors, "errors": errors, "cautions": cautions})
     else:
-        for caution in settings.cautions():
+        for problem in loaded.every_problem():
+            click.echo(str(problem), err=True)
+        for caution in cautions:
             click.echo(f"caution: {caution}", err=True)
-        if not failures:
-            rules = len(settings.policy.rules)
-            click.echo(
-                f"{path} and its {rules} rules are fine" + (", and everything answers" if online else "")
-            )
-    ctx.exit(_exit_code(failures))
+        for name, settings in loaded.settings.items():
+            if not failures[name]:
+                fine = f"{settings.files[0]} and its {len(settings.policy.rules)} rules are fine"
+                click.echo(mark[name] + fine + (", and everything answers" if online else ""))
+    code = INVALID_CONFIGURATION if loaded.every_problem() else 0
+    ctx.exit(gravest([code, *map(_exit_code, failures.values())]))
 
 
-def _check_templates(settings: Settings) -> None:
+def _loaded(ctx: click.Context) -> Loaded:
+    """Every configuration that is meant, those with a template that is of no use among the broken."""
+    try:
+        loaded = loaded_of(ctx)
+    except ConfigProblems as error:  # there is none anywhere
+        return Loaded(is_many=False, problems=error.problems)
+    for name, settings in list(loaded.settings.items()):
+        if problems := _wrong_templates(settings):
+            del loaded.settings[name]
+            loaded.broken[name] = problems
+    return loaded
+
+
+def _errors(
+    loaded: Loaded, failures: Mapping[str, Sequence[tuple[str, ConnectorError]]]
+) -> list[dict[str, object]]:
+    """What is wrong in the files, and what could not be reached; of several owners with whose it is."""
+    found: list[tuple[str, dict[str, object]]] = [("", dict(one.as_dict())) for one in loaded.problems]
+    found += [(name, dict(one.as_dict())) for name in sorted(loaded.broken) for one in loaded.broken[name]]
+    for name, each in failures.items():
+        file = str(loaded.settings[name].files[0])
+        for where, error in each:
+            said = f"{where}: {error}"
+            found.append((name, {"file": file, "line": 0, "column": 0, "message": said, "help": ""}))
+    return [{"owner": name, **one} if loaded.is_many else one for name, one in found]
+
+
+def _wrong_templates(settings: Settings) -> list[Problem]:
     """A rule that names a template of the owner's must find it, and it must be usable."""
     folder = templates_dir(settings)
     problems = []
@@ -114,33 +138,38 @@ def _check_templates(settings: Settings) -> None:
                         help=f"rule {rule.name}, step {step.step} uses this template",
                     )
                 )
-    if problems:
-        raise ConfigProblems(problems)
+    return problems
 
 
-def _reach(settings: Settings, *, quiet: bool) -> list[tuple[str, ConnectorError]]:
+def _reach(settings: Settings, mark: str, *, quiet: bool) -> list[tuple[str, ConnectorError]]:
     """Try every account and the mail servers; what failed."""
     failures: list[tuple[str, ConnectorError]] = []
 
     def say(line: str) -> None:
         if not quiet:
-            click.echo(line, err=line.startswith("✗"))
+            click.echo(f"{line[0]} {mark}{line[2:]}", err=line.startswith("✗"))
 
-    def reach(name: str, tell: Callable[[], str]) -> None:
+    for name, tell in tries(settings):
         try:
             say(f"✓ {name}: {tell()}")
         except ConnectorError as error:
             failures.append((name, error))
             say(f"✗ {name}: {error}")
+    return failures
 
-    for name in settings.accounts:
-        reach(name, partial(_account_answers, settings, name))
-    for name, server, fine in _mail_servers(settings):
-        reach(name, partial(_server_answers, server, fine))
+
+def tries(settings: Settings) -> list[tuple[str, Callable[[], str]]]:
+    """Each account and mail server: its name, and what says that it is well, or raises ConnectorError."""
+    found: list[tuple[str, Callable[[], str]]] = [
+        (name, partial(_account_answers, settings, name)) for name in settings.accounts
+    ]
+    found += [
+        (name, partial(_server_answers, server, fine)) for name, server, fine in _mail_servers(settings)
+    ]
     inbox = wiring.inbox(settings) if settings.config.mail.imap is not None else None
     if inbox is not None:  # what the sign-in of an account does not allow is told with the account
-        reach("replies", partial(_inbox_answers, inbox))
-    return failures
+        found.append(("replies", partial(_inbox_answers, inbox)))
+    return found
 
 
 def _account_answers(settings: Settings, name: str) -> str:
@@ -198,32 +227,37 @@ def _exit_code(failures: list[tuple[str, ConnectorError]]) -> int:
 @click.pass_context
 def calendars(ctx: click.Context, as_json: bool) -> None:
     """List what each account offers."""
-    _, settings = settings_of(ctx)
+    asked = everybody(ctx)
     found: list[dict[str, object]] = []
     failures: list[tuple[str, ConnectorError]] = []
-    for name in settings.accounts:
-        try:
-            infos = _calendars_of(settings, name)
-        except ConnectorError as error:
-            failures.append((name, error))
-            click.echo(f"rebookd: {name}: {error}", err=True)
-            continue
-        found += [
-            {
-                "account": name,
-                "name": info.name,
-                "id": info.ref.id,
-                "schedules": info.capabilities.schedules,
-                "sync_token": info.capabilities.sync_token,
-            }
-            for info in infos
-        ]
+    for settings in asked.owners:
+        for name in settings.accounts:
+            try:
+                infos = _calendars_of(settings, name)
+            except ConnectorError as error:
+                failures.append((name, error))
+                click.echo(
+                    f"rebookd: {f'{settings.name}: ' if asked.is_many else ''}{name}: {error}", err=True
+                )
+                continue
+            found += asked.named(settings, (_as_dict(name, info) for info in infos))
     if as_json:
         print_json(found)
     else:
         for one in found:
-            click.echo(f"{one['account']}  {one['name']}  {one['id']}")
-    ctx.exit(_exit_code(failures))
+            shown = (one.get("owner"), one["account"], one["name"], one["id"])
+            click.echo("  ".join(str(word) for word in shown if word is not None))
+    ctx.exit(gravest([asked.code, _exit_code(failures)]))
+
+
+def _as_dict(account: str, info: CalendarInfo) -> dict[str, object]:
+    return {
+        "account": account,
+        "name": info.name,
+        "id": info.ref.id,
+        "schedules": info.capabilities.schedules,
+        "sync_token": info.capabilities.sync_token,
+    }
 
 
 @click.command()

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import click
 
 from connectors.base import NeedsLogin
 from daemon.commands.context import clock, local, opened, settings_of
-from daemon.exits import Failure, of_troubles
+from daemon.config.settings import find_config
+from daemon.deployment import Deployment
+from daemon.exits import FAILED, INVALID_CONFIGURATION, Failure, explain_failure, gravest, of_troubles
 from daemon.office import Office, Round
+from daemon.poll import Progress
 from daemon.store import agenda, attendance, calendars
-from daemon.store.lock import lock
 from rules.attendance import WORDS
 from rules.model import Occurrence, OccurrenceKey
+
+MOST_AT_ONCE = 8
+"""So many owners have their round side by side."""
 
 
 @click.command()
@@ -22,27 +28,52 @@ from rules.model import Occurrence, OccurrenceKey
 @click.pass_context
 def run(ctx: click.Context, once: bool) -> None:
     """Run the daemon."""
-    path, settings = settings_of(ctx)
-    with lock(settings.state), opened(settings) as store:
-        if not once:
-            from daemon.loop import Daemon  # noqa: PLC0415 - a round needs no loop
+    root = ctx.find_root()
+    path, owner = find_config(root.obj), root.params.get("owner")
+    if not once:
+        from daemon.loop import Daemon  # noqa: PLC0415 - a round needs no loop
 
-            Daemon(path, settings, store, clock).run()
-            return
-        from daemon.commands.bars import Bars  # noqa: PLC0415 - the daemon shows none
-
-        office = Office(settings, store, clock)
-        try:
-            office.start()
-            with Bars() as bars:
-                done = office.round(bars.tell)
-        finally:
-            office.close()
-    _summarise(done)
-    ctx.exit(_exit_code(done))
+        Daemon(path, clock, owner).run()
+        return
+    deployment = Deployment(path, clock, only=owner)
+    try:
+        deployment.open()
+        ctx.exit(_rounds(deployment))
+    finally:
+        deployment.close()
 
 
-def _summarise(done: Round) -> None:
+def _rounds(deployment: Deployment) -> int:
+    """One round for everybody, side by side; the gravest exit code. What goes wrong with one is theirs."""
+    from daemon.commands.bars import Bars  # noqa: PLC0415 - the daemon shows none
+
+    is_many = deployment.is_many
+    with Bars() as bars, ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="round") as pool:
+        tell = None if is_many else bars.tell
+        begun = {name: pool.submit(_round, office, tell) for name, office in deployment.offices.items()}
+    codes = [INVALID_CONFIGURATION] if deployment.problems else [FAILED] if deployment.missing else []
+    for name, result in begun.items():
+        error = result.exception()
+        if error is None:
+            _summarise(result.result(), f"{name}: " if is_many else "")
+            codes.append(_exit_code(result.result()))
+        elif is_many and isinstance(error, Exception):
+            click.echo(f"rebookd: {name}:", err=True)
+            codes.append(explain_failure(error))
+        else:
+            raise error
+    return gravest(codes)
+
+
+def _round(office: Office, tell: Progress | None) -> Round:
+    try:
+        office.start()
+        return office.round(tell)
+    finally:
+        office.close()
+
+
+def _summarise(done: Round, whose: str) -> None:
     """One line on standard output for people and cron mails."""
     parts = [
         _count(len(done.polls), "account") + " polled",
@@ -53,14 +84,14 @@ def _summarise(done: Round) -> None:
         parts.append(f"{count} {'reply' if count == 1 else 'replies'} read")
     if done.sent is not None:
         parts += [f"{count} {state}" for state, count in sorted(done.sent.counts.items())]
-    click.echo(", ".join(parts))
+    click.echo(whose + ", ".join(parts))
     for report in done.polls:
         for trouble in report.troubles:
-            click.echo(f"rebookd: {trouble.account}: {trouble.message}", err=True)
+            click.echo(f"rebookd: {whose}{trouble.account}: {trouble.message}", err=True)
     if done.replies is not None and done.replies.error:
-        click.echo(f"rebookd: replies: {done.replies.error}", err=True)
+        click.echo(f"rebookd: {whose}replies: {done.replies.error}", err=True)
     if done.sent is not None and done.sent.trouble is not None:
-        click.echo(f"rebookd: mail: {done.sent.trouble}", err=True)
+        click.echo(f"rebookd: {whose}mail: {done.sent.trouble}", err=True)
 
 
 def _count(number: int, noun: str) -> str:

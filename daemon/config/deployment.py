@@ -150,7 +150,7 @@ def _between(every: Mapping[str, Settings]) -> dict[str, list[Problem]]:
 
     memories: dict[tuple[str, str], str] = {}
     for name, one in every.items():
-        other = memories.setdefault((str(one.state.resolve()), one.tenant), name)
+        other = memories.setdefault((one.memory, one.tenant), name)
         if other != name:
             wrong = f"{other} is kept as '{one.tenant}' in the same state already"
             loc: Loc = ("owner",) if one.config.owner else ("state",) if "state" in _keys(one) else ()

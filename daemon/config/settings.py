@@ -54,6 +54,12 @@ class Settings:
         """The state file."""
         return self.base / Path(self.config.state).expanduser()
 
+    @property
+    def memory(self) -> str:
+        """Which state it is, told from others: the file's whole path, or the address."""
+        said = self.config.state
+        return said if "://" in said else str(self.state.resolve())
+
     def outward(self, key: str) -> str:
         """A key of the state as it may name something outside, where two owners' must differ."""
         return key if self.tenant == DEFAULT else f"{self.tenant}\n{key}"

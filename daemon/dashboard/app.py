@@ -13,12 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from daemon import health, message_words, verdicts
 from daemon.beats import Beats
-from daemon.dashboard import board, metrics, plot, week
+from daemon.dashboard import board, healthz, metrics, plot, week
 from daemon.dashboard.guard import Guard, Password, Seals, is_own
 from daemon.dashboard.pages import SCRIPT, draw, refusal
 from daemon.dashboard.trace import rules_of
@@ -28,7 +28,6 @@ from daemon.mail.foreign_text import clean, clean_lines
 from daemon.office import Office
 from daemon.store import agenda, deliveries, silences
 from daemon.store.deliveries import Delivery
-from daemon.store.errors import StoreError
 from daemon.web.forms import Refused, read_form
 from rules.delivery import ForbiddenMove, State
 
@@ -46,9 +45,16 @@ _PLAIN = {
 }
 
 
-def build(office: Office, beats: Beats, password: str | None = None) -> Starlette:
-    """The application around an office; ``password`` is what browsers are asked for."""
-    pages = _Pages(office, beats)
+def build(
+    office: Office, beats: Beats, password: Password | str | None = None, *, owner: str = ""
+) -> Starlette:
+    """The application around an office; ``password`` is what browsers are asked for.
+
+    ``owner`` is what the numbers say whose they are, where there are several.
+    """
+    pages = _Pages(office, beats, owner)
+    if isinstance(password, str):
+        password = Password(password)
     made = Starlette(
         routes=[
             Route("/", pages.board, methods=["GET"]),
@@ -60,7 +66,7 @@ def build(office: Office, beats: Beats, password: str | None = None) -> Starlett
             Route("/metrics", pages.metrics, methods=["GET"]),
             Route(_SCRIPT_AT, _script, methods=["GET"]),
         ],
-        middleware=[Middleware(Guard, password=Password(password) if password is not None else None)],
+        middleware=[Middleware(Guard, password=password)],
         exception_handlers={HTTPException: _refuse},
     )
     made.router.redirect_slashes = False
@@ -81,11 +87,11 @@ async def _refuse(_request: Request, error: Exception) -> Response:
 class _Pages:
     """What each address does."""
 
-    def __init__(self, office: Office, beats: Beats) -> None:
+    def __init__(self, office: Office, beats: Beats, owner: str) -> None:
         self._office = office
         self._beats = beats
         self._seals = Seals()
-        self._numbers = metrics.registry(office, beats)
+        self._numbers = metrics.registry(office, beats, owner)
 
     def board(self, request: Request) -> Response:
         """Everything at a glance."""
@@ -223,22 +229,8 @@ class _Pages:
                 agenda.wake_all(conn, now)
 
     def healthz(self, _request: Request) -> Response:
-        """Whether all is well, for a machine that asks; it names nobody."""
-        try:
-            with self._office.store.read() as conn:
-                found = health.look(
-                    conn, self._office.settings, self._office.clock.now(), self._beats.stuck()
-                )
-        except StoreError:
-            return JSONResponse({"status": "unreadable"}, status_code=503)
-        body = {
-            "status": found.word,
-            "stuck": len(found.stuck),
-            "accounts": len(found.accounts),
-            "stale": sum(one.stale for one in found.accounts),
-            "outbox": {state.value: count for state, count in sorted(found.outbox.items())},
-        }
-        return JSONResponse(body, status_code=503 if found.stuck else 200)
+        """Whether all is well, for a machine that asks."""
+        return healthz.told([(self._office, self._beats)])
 
     def metrics(self, _request: Request) -> Response:
         """The numbers, for Prometheus."""

@@ -18,10 +18,13 @@ from daemon.store.agreements import Stage
 from rules.delivery import State
 
 
-def registry(office: Office, beats: Beats) -> CollectorRegistry:
-    """A registry of its own, with what is known of the office and the process."""
+def registry(office: Office, beats: Beats, owner: str = "") -> CollectorRegistry:
+    """A registry of its own, with what is known of the office and the process.
+
+    Every number says whose it is, where ``owner`` is one of several.
+    """
     made = CollectorRegistry(auto_describe=False)
-    made.register(_Rebookd(office, beats))
+    made.register(_Rebookd(office, beats) if not owner else _Owned(_Rebookd(office, beats), owner))
     ProcessCollector(registry=made)
     return made
 
@@ -68,6 +71,26 @@ class _Rebookd(Collector):
         for stage in Stage:
             agreements.add_metric([stage.value], agreed.get(stage.value, 0))
         yield agreements
+
+
+class _Owned(Collector):
+    """The same with the owner's name at each number."""
+
+    def __init__(self, numbers: _Rebookd, owner: str) -> None:
+        self._numbers = numbers
+        self._owner = owner
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it. Raises StoreError."""
+        for family in self._numbers.collect():
+            family.samples = [
+                one._replace(labels={"owner": self._owner, **one.labels}) for one in family.samples
+            ]
+            yield family
 
 
 def _accounts(found: health.Health) -> Iterator[Metric]:

@@ -12,7 +12,7 @@ import pytest
 
 from daemon.clock import SetClock
 from daemon.config.settings import load
-from daemon.loop import LOGIN_AGAIN, pause
+from daemon.crew import LOGIN_AGAIN, pause
 from daemon.office import Office, Round
 from daemon.store import Store, calendars, deliveries
 from rules.delivery import State

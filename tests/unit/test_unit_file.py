@@ -11,8 +11,9 @@ import click
 import pytest
 
 from daemon.__main__ import main
+from daemon.crew import DECIDE_PATIENCE
 from daemon.exits import INVALID_CONFIGURATION
-from daemon.loop import DECIDE_PATIENCE, GRACE
+from daemon.loop import GRACE
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "rebookd.service"
