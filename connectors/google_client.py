@@ -29,7 +29,7 @@ from connectors.base import (
 )
 from connectors.http import READS, Limits, raise_for, retry_after
 from connectors.pace import Pace
-from connectors.signed import Refused, SignedOut, SignedSession, in_few_words, is_page, json_of
+from connectors.signed import Refused, SignedOut, SignedSession, in_few_words, is_page, json_of, whole_letters
 
 PAUSE = 10.0
 """Seconds without requests after Google asked to slow down without saying for how long."""
@@ -211,7 +211,7 @@ class _Http:
         response = self._session.request(method, uri, data=body, headers=headers, write=_writes(method, uri))
         answer = _Answer({name.lower(): value for name, value in response.headers.items()})
         answer.status = response.status_code
-        return answer, response.content
+        return answer, whole_letters(response.content)
 
     def close(self) -> None:
         self._session.close()

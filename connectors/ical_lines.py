@@ -57,7 +57,7 @@ class Calendar:
 
 
 def without_controls(text: str) -> str:
-    """A text without what none of iCalendar may hold (RFC 5545 section 3.1), or ends lines for some readers."""
+    """A text without what none of iCalendar may hold (RFC 5545 section 3.1) and some readers end lines at."""
     return _CONTROLS.sub("", text)
 
 

@@ -6,6 +6,7 @@ Reading is tried again where a token ended before its time; what must not be don
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from connectors.http import GuardedSession, Limits
 from connectors.last_piece import LastPiece
 from connectors.pace import Pace
 
+_HALVES = re.compile(
+    rb"(\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 _FOR_NOW = frozenset({409, 425})
 
 
@@ -156,6 +160,11 @@ class SignedSession:
             raise
 
 
+def whole_letters(content: bytes) -> bytes:
+    """JSON in which no half of a letter stands alone (RFC 8259 section 8.2): no store could keep it."""
+    return _HALVES.sub(lambda found: found[0] if found[1] else rb"\ufffd", content)
+
+
 def is_page(response: requests.Response) -> bool:
     """Whether it is a web page where data was asked for."""
     return response.content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
@@ -164,7 +173,7 @@ def is_page(response: requests.Response) -> bool:
 def json_of(response: requests.Response) -> dict[str, Any] | None:
     """The JSON object of an answer; None for anything else."""
     try:
-        found = json.loads(response.content)
+        found = json.loads(whole_letters(response.content))
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
@@ -176,4 +185,4 @@ def in_few_words(text: object) -> str:
     return "".join(one for one in line[:200] if one.isprintable())
 
 
-__all__ = ["Refused", "SignedOut", "SignedSession", "in_few_words", "is_page", "json_of"]
+__all__ = ["Refused", "SignedOut", "SignedSession", "in_few_words", "is_page", "json_of", "whole_letters"]

@@ -49,6 +49,7 @@ def configure(*, verbosity: int = 0) -> None:
         )
     )
     logging.basicConfig(level=logging.ERROR, handlers=[of_libraries])
+    logging.captureWarnings(True)  # advice to programmers, in which a library may quote a stranger
 
 
 def _without_controls(
