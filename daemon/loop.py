@@ -97,7 +97,8 @@ class Daemon:
             if due:
                 ran = time.monotonic()
             elif time.monotonic() - ran > 5 * TICK:
-                ticker.run_all()  # the clock was set back and `schedule` sleeps
+                for job in ticker.jobs:  # the clock was set back and `schedule` sleeps
+                    job.run()
                 ran = time.monotonic()
             failure = self._let_go_of_failed()
             if failure is not None:

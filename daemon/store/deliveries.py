@@ -197,10 +197,15 @@ def counts(conn: Connection) -> dict[State, int]:
 
 
 def due(conn: Connection, now: datetime, limit: int) -> list[Delivery]:
-    """What may be sent now, the longest waiting first, without rendered messages."""
+    """What may be sent now, the longest waiting first, without rendered messages.
+
+    A step that was open before the clock was set back waits until it is open again.
+    """
     c = deliveries.c
     waiting = c.state.in_((State.PENDING, State.RETRYING))
-    return _select(conn, waiting, c.next_try_at <= now, order=(c.next_try_at, c.id), limit=limit)
+    return _select(
+        conn, waiting, c.next_try_at <= now, c.due <= now, order=(c.next_try_at, c.id), limit=limit
+    )
 
 
 def companions(conn: Connection, delivery: Delivery) -> list[Delivery]:
@@ -218,6 +223,7 @@ def companions(conn: Connection, delivery: Delivery) -> list[Delivery]:
         c.to == delivery.to,
         c.state.in_((State.PENDING, State.RETRYING)),
         c.next_try_at <= max(delivery.next_try_at, delivery.changed_at),
+        c.due <= max(delivery.due, delivery.changed_at),
         c.id != delivery.id,
         order=(c.id,),
     )
@@ -227,7 +233,7 @@ def drafts(conn: Connection, now: datetime) -> list[Delivery]:
     """What is held as a draft to other people and is to be looked after, oldest first."""
     c = deliveries.c
     is_draft = (c.mode == "draft") & c.do.in_(TO_OTHERS) & c.error.not_in(("flood", PERHAPS_SENT))
-    due = or_(c.next_try_at <= now, c.until <= now)
+    due = or_((c.next_try_at <= now) & (c.due <= now), c.until <= now)
     return _select(conn, c.state == State.HELD, is_draft, due, order=(c.id,))
 
 

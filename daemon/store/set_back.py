@@ -41,6 +41,9 @@ STAMPED: dict[Table, tuple[str, ...]] = {
 }
 """The columns that the clock was read for, table by table."""
 
+BY_NO_RULE = (schema.deliveries.c.uid == "") | schema.deliveries.c.do.in_(ANSWERED)
+"""What no rule asks for: notices, and what follows from an answer."""
+
 NOTED = ("appeared_at", "time_changed_at", "relabelled_at", "cancelled_at", "removed_at")
 """What the clock was read for in the record of an occurrence, beside when an attendee answered."""
 
@@ -67,6 +70,7 @@ def set_back(conn: Connection, now: datetime, by: timedelta) -> None:
             if table is schema.deliveries and name == "changed_at":
                 where &= table.c.state.not_in(UNDOABLE)  # it says that this is not settled
             conn.execute(update(table).where(where).values({name: _earlier(column, by)}))
+    _unasked(conn, now, by)
     _silences(conn, now, by)
     _occurrences(conn, now, by)
     _contacts(conn, now)
@@ -82,9 +86,16 @@ def _renew(conn: Connection, now: datetime) -> None:
     """What lapsed at a time that has not come, and is asked for by no rule, waits as before."""
     c = schema.deliveries.c
     lapsed = (c.owner == owner_of(conn)) & (c.state == State.LAPSED) & (c.changed_at > now) & (c.until > now)
-    by_no_rule = (c.uid == "") | c.do.in_(ANSWERED)
-    for id_ in conn.execute(select(c.id).where(lapsed, by_no_rule)).scalars().all():
+    for id_ in conn.execute(select(c.id).where(lapsed, BY_NO_RULE)).scalars().all():
         deliveries.move(conn, id_, Event.RENEW, now, next_try_at=now)
+
+
+def _unasked(conn: Connection, now: datetime, by: timedelta) -> None:
+    """What no rule asks for was due when it was queued."""
+    c = schema.deliveries.c
+    where = (c.owner == owner_of(conn)) & (c.due > now) & BY_NO_RULE
+    moved = {name: _earlier(c[name], by) for name in ("due", "until")}
+    conn.execute(update(schema.deliveries).where(where).values(moved))
 
 
 def _silences(conn: Connection, now: datetime, by: timedelta) -> None:

@@ -20,6 +20,8 @@ from rules.model import Attendee, CalendarSeen, Encounter, Met, PartStat
 from tests.support.meetings import ME, NOW, account, meeting, plan, policy, rule, step
 from tests.support.stores import ACME, fresh_store, intent, put, resource
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 HOUR = timedelta(hours=1)
 YEAR = timedelta(days=365)
 AHEAD = NOW + YEAR
@@ -211,3 +213,22 @@ def test_it_is_noticed_once_also_after_a_restart(store: Store) -> None:
 def _wakes(store: Store) -> object:
     with store.read() as conn:
         return agenda.next_wake(conn)
+
+
+def test_a_step_that_is_not_open_any_more_waits(store: Store) -> None:
+    """What was queued by the right clock stays untouched while another one shows the year before."""
+    with store.write() as conn:
+        (id_,) = deliveries.add(conn, [intent()], NOW)
+        set_back(conn, NOW - YEAR, YEAR)
+        assert deliveries.due(conn, NOW - YEAR + HOUR, 10) == []
+        assert [one.id for one in deliveries.due(conn, NOW, 10)] == [id_]
+
+
+def test_news_for_the_owner_leaves_by_any_clock(store: Store) -> None:
+    """A notice is due when it is queued, and so it stays."""
+    with store.write() as conn:
+        until = NOW + 48 * HOUR
+        deliveries.add_notice(conn, "flood", "1", ME, subject="s", body="b", now=NOW, until=until)
+        set_back(conn, NOW - YEAR, YEAR)
+        (one,) = deliveries.due(conn, NOW - YEAR, 10)
+    assert one.until == until - YEAR
