@@ -98,7 +98,7 @@ class Daemon:
                 ran = time.monotonic()
             elif time.monotonic() - ran > 5 * TICK:
                 for job in ticker.jobs:  # the clock was set back and `schedule` sleeps
-                    job.run()
+                    job.run()  # type: ignore[no-untyped-call]
                 ran = time.monotonic()
             failure = self._let_go_of_failed()
             if failure is not None:
