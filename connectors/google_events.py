@@ -95,7 +95,7 @@ def plain(event: Json, zone: str, copy: Copy, window: Interval) -> tuple[Occurre
     try:
         start, end = datetime.fromisoformat(event["start"]["dateTime"]), event["end"]["dateTime"]
         end = datetime.fromisoformat(end)
-        uid = event["iCalUID"]
+        uid = _text(event["iCalUID"])
     except (KeyError, TypeError, ValueError):
         return None
     zones = [_zone(event[name].get("timeZone") or zone) for name in ("start", "end")]
@@ -321,17 +321,17 @@ def _details(event: Json, *, declined: bool = False) -> Details:
     if get("guestsCanSeeOtherGuests") is False and not is_mine(event):
         hidden = True
     details = Details(
-        title=get("summary") or "",
+        title=_text(get("summary")),
         status=Status.CONFIRMED if declined else _STATUS.get(get("status", ""), Status.CONFIRMED),
         transparent=get("transparency") == "transparent" or kind in {"workingLocation", "birthday"},
         private=get("visibility") in {"private", "confidential"},
         organizer=address or None,
-        organizer_name=organizer.get("displayName") or "",
+        organizer_name=_text(organizer.get("displayName")),
         attendees=tuple(
             [
                 _attendee(
                     _address(one),
-                    one.get("displayName") or "",
+                    _text(one.get("displayName")),
                     "declined" if declined and one.get("self") else one.get("responseStatus", ""),
                     optional=bool(one.get("optional")),
                     room=bool(one.get("resource")),
@@ -340,10 +340,10 @@ def _details(event: Json, *, declined: bool = False) -> Details:
                 if one.get("email")
             ]
         ),
-        sequence=get("sequence") or 0,
+        sequence=_number(get("sequence")),
         created=_stamp(get("created")),
         modified=_stamp(get("updated")),
-        location=get("location") or "",
+        location=_text(get("location")),
         categories=labels(event),
     )
     if kind == "outOfOffice":
@@ -375,6 +375,17 @@ def _attendee(address: Address, name: str, answer: str, *, optional: bool, room:
         role=Role.OPTIONAL if optional else Role.REQUIRED,
         cutype=CuType.RESOURCE if room or address.endswith(_ROOM) else CuType.INDIVIDUAL,
     )
+
+
+def _text(value: Any) -> str:
+    """A text, empty where there is none. Raises TypeError for what is something else."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError("not a text")
+    return value or ""
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value < 1 << 31 else 0
 
 
 def _address(one: Json) -> Address:

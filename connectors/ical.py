@@ -355,7 +355,7 @@ def _sequence(value: str, note: Callable[[str], None]) -> int:
     value = value.strip()
     if not value:
         return 0
-    if not (value.isascii() and value.isdigit() and len(value) < 12):
+    if not (value.isascii() and value.isdigit() and len(value) < 10):
         note(f"its SEQUENCE {value[:20]!r} is not a number")
         return 0
     return int(value)

@@ -170,7 +170,7 @@ def details(event: Json, mailbox: Mailbox) -> Details:
     if own and mailbox.me is not None and address not in mailbox.mine:
         address = mailbox.me
     found = Details(
-        title=get("subject") or "",
+        title=_text(get("subject")),
         status=_status(event),
         transparent=get("showAs") in _FREE,
         private=get("sensitivity") in {"private", "confidential"},
@@ -180,7 +180,7 @@ def details(event: Json, mailbox: Mailbox) -> Details:
         sequence=0,
         created=_stamp(get("createdDateTime")),
         modified=_stamp(get("lastModifiedDateTime")),
-        location=(get("location") or {}).get("displayName") or "",
+        location=_text((get("location") or {}).get("displayName")),
         categories=tuple(str(one) for one in get("categories") or ()),
     )
     if get("showAs") == "oof" and mailbox.me is not None:
@@ -193,6 +193,13 @@ def details(event: Json, mailbox: Mailbox) -> Details:
         # Only its organiser may read who came.
         found["conference"] = str(url)
     return found
+
+
+def _text(value: Any) -> str:
+    """A text, empty where there is none. Raises TypeError for what is something else."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError("not a text")
+    return value or ""
 
 
 def _status(event: Json) -> Status:

@@ -165,6 +165,17 @@ def _storable(resource: Resource) -> None:
     assert len(resource.occurrences) <= MAX_OCCURRENCES
     for one in resource.occurrences:
         assert one.start_utc <= one.end_utc
+        texts = (
+            one.key.uid,
+            one.title,
+            one.location,
+            one.organizer_name,
+            one.tzid or "",
+            one.organizer or "",
+        )
+        people = [text for who in one.attendees for text in (who.address, who.name)]
+        assert all(isinstance(text, str) for text in (*texts, *people, *one.categories, one.conference or ""))
+        assert 0 <= one.sequence < 1 << 31
 
 
 def _a_calendar(chance: random.Random) -> None:
@@ -175,6 +186,8 @@ def _a_calendar(chance: random.Random) -> None:
         lambda: itip_counter(raw, None, utc(3, 4, 9), utc(3, 4, 10), JO, now=utc(3, 1, 9)),
         lambda: moved(raw, None, utc(3, 4, 9), utc(3, 4, 10), now=utc(3, 1, 9)),
     ):
+        if chance.random() < 0.8:
+            continue
         try:
             write().encode()
         except ConnectorError:
@@ -226,7 +239,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 READERS: dict[str, tuple[Callable[[random.Random], None], int, int]] = {
-    "iCalendar and iTIP": (_a_calendar, 80, 6_000),
+    "iCalendar and iTIP": (_a_calendar, 40, 4_000),
     "answers by iTIP": (_an_answer, 150, 12_000),
     "replies": (_a_letter, 150, 12_000),
     "CalDAV's XML": (_a_multistatus, 300, 20_000),
@@ -296,7 +309,7 @@ def test_damaged_events_mail_nobody_they_do_not_name(tmp_path: Path, trial: Tria
         good = meeting("good", at(40), {"jo@acme.example": "NEEDS-ACTION"}, title="Kickoff", name="Jo")
         texts = [
             damage.text(chance, [good.replace("UID:good", f"UID:d{n}").replace("jo@", f"d{n}@")])
-            for n in range(50)
+            for n in range(10)
         ]
         for n, text in enumerate(texts):
             world.put("acme", f"damaged-{n}", text)
