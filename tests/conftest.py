@@ -13,7 +13,6 @@ from sqlalchemy import Engine, create_engine
 
 from daemon import zone_data
 from daemon.store import engine, postgresql
-from tests.support.stores import stores_on
 
 zone_data.use_newest()  # as the daemon itself does
 
@@ -43,8 +42,10 @@ def _knowing_all_statements(*args: Any, **kwargs: Any) -> Engine:
 engine.create_engine = postgresql.create_engine = _knowing_all_statements
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def dialect(request: pytest.FixtureRequest) -> Iterator[str]:
     """The test runs once on each kind of store, which ``fresh_store`` then makes."""
+    from tests.support.stores import stores_on
+
     with stores_on(request.param):
         yield request.param

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DBAPIError, TimeoutError  # noqa: A004 - waited for a connection
 
 from daemon.store.errors import StoreError
 
@@ -34,6 +34,8 @@ _CURES = (
 def cure(path: str, error: Exception) -> StoreError:
     """The store error that says in one sentence what ``error`` means for the owner."""
     said = str(error.orig if isinstance(error, DatabaseError) else error)
+    if isinstance(error, UnicodeDecodeError):  # SQLite's own words quote what is damaged
+        said = "malformed"
     for words, sentence in _CURES:
         if words in said.lower():
             return StoreError(f"The state file {path} is of no use now: {sentence}.")
@@ -77,20 +79,31 @@ def owner_of(conn: Connection) -> str:
 
 
 class Store:
-    """The open state file. Safe to share between threads; each takes its own transactions.
+    """The open state. Safe to share between threads; each takes its own transactions.
 
     It shows the rows of one owner; ``of`` gives the same state to another. ``turn`` is whose turn it is to
     write: SQLite lets nobody wait longer than ``BUSY_SECONDS``, and many owners may.
     """
 
     def __init__(
-        self, engine: Engine, path: str, identity: str, turn: AbstractContextManager[object] | None = None
+        self,
+        engine: Engine,
+        path: str,
+        identity: str,
+        turn: AbstractContextManager[object] | None = None,
+        cure: Callable[[str, Exception], StoreError] = cure,
     ) -> None:
         self._reading = engine
         self._writing = engine.execution_options(writing=True)
         self._turn = threading.RLock() if turn is None else turn
+        self._cure = cure
         self.path = path
         self.identity = identity
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, with a folder around it; else it is a database, and ``path`` its address."""
+        return self._reading.dialect.name == "sqlite"
 
     @property
     def owner(self) -> str:
@@ -99,7 +112,9 @@ class Store:
 
     def of(self, owner: str) -> Store:
         """The same open state, with the rows of another owner; closing one closes all."""
-        return Store(self._reading.execution_options(owner=owner), self.path, self.identity, self._turn)
+        return Store(
+            self._reading.execution_options(owner=owner), self.path, self.identity, self._turn, self._cure
+        )
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -107,8 +122,8 @@ class Store:
         try:
             with self._reading.connect() as conn:
                 yield conn
-        except DatabaseError as error:
-            raise cure(self.path, error) from error
+        except (DBAPIError, TimeoutError) as error:
+            raise self._cure(self.path, error) from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -120,8 +135,8 @@ class Store:
         try:
             with self._turn, self._writing.begin() as conn:
                 yield conn
-        except DatabaseError as error:
-            raise cure(self.path, error) from error
+        except (DBAPIError, TimeoutError) as error:
+            raise self._cure(self.path, error) from error
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, select, text
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
-from daemon.store import migrate
+from daemon.store import migrate, moved, postgresql
 from daemon.store.durable import sync_folder
 from daemon.store.engine import Store, cure, engine_for
 from daemon.store.errors import StoreError
 from daemon.store.schema import meta
+from daemon.store.upsert import insert
 
 APPLICATION_ID = 0x5265626B
 """``Rebk`` in the SQLite header: this file is ours."""
@@ -30,20 +30,31 @@ _MAGIC = b"SQLite format 3\x00"
 
 
 def open_store(
-    path_or_url: str | Path, now: datetime, owner: str = "default", *, check: bool = True
+    path_or_url: str | Path,
+    now: datetime,
+    owner: str = "default",
+    *,
+    check: bool = True,
+    for_copy: bool = False,
 ) -> Store:
     """Create the state file, or make sure that it is ours, whole and writable, and open it.
 
     ``now`` (UTC) dates a new file. ``check`` reads the whole file for damage. Raises StoreError with
-    the cure for an empty, damaged, foreign, newer or read-only file.
+    the cure for an empty, damaged, foreign, newer or read-only file. The address of a database is opened
+    as :mod:`daemon.store.database` says. ``for_copy`` opens what went elsewhere, too, and gives a database
+    no name of its own.
     """
+    if postgresql.is_address(str(path_or_url)):
+        from daemon.store.database import open_database  # noqa: PLC0415 - few need it
+
+        return open_database(str(path_or_url), now, owner, for_copy=for_copy)
     path = _path(path_or_url)
     try:
         if not path.exists():
             _create(path, now, owner)
         look_at_header(path)
-        return _open(path, owner, check=check)
-    except (sqlite3.DatabaseError, DatabaseError) as error:
+        return _open(path, owner, check=check, for_copy=for_copy)
+    except (sqlite3.DatabaseError, DatabaseError, UnicodeDecodeError) as error:
         raise cure(str(path), error) from error
     except OSError as error:
         reason = error.strerror or str(error)
@@ -54,10 +65,6 @@ def open_store(
 
 def _path(path_or_url: str | Path) -> Path:
     said = str(path_or_url)
-    if said.startswith(("postgres:", "postgresql:", "postgresql+")):
-        raise StoreError(
-            "PostgreSQL is not in this version; give 'state:' the path of a file, such as state.db."
-        )
     return Path(said.removeprefix("sqlite:///")).expanduser().resolve()
 
 
@@ -129,7 +136,7 @@ def _sign(conn: Connection, now: datetime, owner: str) -> None:
     )
 
 
-def _open(path: Path, owner: str, *, check: bool) -> Store:
+def _open(path: Path, owner: str, *, check: bool, for_copy: bool) -> Store:
     engine = engine_for(str(path), owner)
     try:
         if check:
@@ -140,6 +147,8 @@ def _open(path: Path, owner: str, *, check: bool) -> Store:
             # a file that cannot be written says so at the first statement that would
             conn.execute(text("UPDATE meta SET value = value WHERE 0"))
             identity = identity_of(conn, path)
+            if not for_copy:
+                moved.refuse(conn, str(path))
     except BaseException:
         engine.dispose()
         raise

@@ -26,7 +26,8 @@ def add(conn: Connection, pattern: str, comment: str, now: datetime) -> bool:
     statement = insert(optouts).values(
         owner=owner_of(conn), pattern=pattern.lower(), comment=comment, created_at=now
     )
-    return conn.execute(statement.on_conflict_do_nothing()).rowcount == 1
+    statement = statement.on_conflict_do_nothing()
+    return conn.execute(statement.returning(optouts.c.pattern)).one_or_none() is not None
 
 
 def remove(conn: Connection, pattern: str) -> bool:

@@ -103,16 +103,16 @@ def has_password(said: str) -> bool:
     return bool(url.password or url.query.get("password"))
 
 
-def engine_for(url: URL, owner: str) -> Engine:
+def engine_for(url: URL, owner: str, **pool: Any) -> Engine:
     """An engine whose connections know the ``owner`` they work for. Raises StoreError."""
+    pool = pool or {"pool_size": 8, "max_overflow": 24}
     patience = {name: value for name, value in _PATIENCE.items() if name not in url.query}
     try:
         engine = create_engine(
             url,
             connect_args=patience,
             execution_options={"owner": owner},
-            pool_size=8,
-            max_overflow=24,
+            **pool,
         )
     except ImportError as error:
         raise StoreError(

@@ -29,7 +29,7 @@ class Watermark:
 
     def __init__(self, store: Store) -> None:
         self._identity = store.identity
-        self._path = beside(store.path, store.owner)
+        self._path = beside(store.path, store.owner) if store.is_file else None
 
     def count(self, conn: Connection) -> int:
         """How many messages left, or perhaps left, as far as the state knows."""

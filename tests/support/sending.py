@@ -34,15 +34,9 @@ class CrashingStore:
     writes_left: int
     after: bool
 
-    @property
-    def path(self) -> str:
-        """Where it lies."""
-        return self.real.path
-
-    @property
-    def identity(self) -> str:
-        """Which it is."""
-        return self.real.identity
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is asked, as ever."""
+        return getattr(self.real, name)
 
     def read(self) -> AbstractContextManager[Connection]:
         """As ever."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,8 +22,33 @@ ACME = CalendarRef(account="acme", id="acme-calendar")
 OWN = CalendarRef(account="own", id="own-calendar")
 
 
+_databases: dict[Path, str] = {}
+_kind = ["sqlite"]
+
+
+@contextmanager
+def stores_on(dialect: str) -> Iterator[None]:
+    """Until the end of the block stores are made on this dialect."""
+    _kind.append(dialect)
+    try:
+        yield
+    finally:
+        _kind.pop()
+        _databases.clear()
+
+
+def place(folder: Path) -> Path | str:
+    """Where the last :func:`fresh_store` of this folder lies."""
+    return _databases.get(folder, folder / "state.db")
+
+
 def fresh_store(folder: Path) -> Store:
-    """An empty store in ``folder``, without running the migrations again for every test."""
+    """An empty store of ``folder``, without running the migrations again for every test."""
+    if _kind[-1] == "postgresql":
+        from tests.support.databases import empty_database  # most tests do without
+
+        _databases[folder] = empty_database()
+        return open_store(_databases[folder], NOW)
     (folder / "state.db").write_bytes(_empty_file())
     return open_store(folder / "state.db", NOW, check=False)
 

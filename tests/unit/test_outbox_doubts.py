@@ -20,6 +20,8 @@ from tests.support.meetings import ME, NOW
 from tests.support.sending import Crash, CrashingStore, SinkMailer, outbox, raising
 from tests.support.stores import fresh_store, intent
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 MINUTE = timedelta(minutes=1)
 DOUBT = Uncertain("the connection broke after the last byte")
 

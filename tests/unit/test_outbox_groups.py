@@ -21,6 +21,8 @@ from tests.support.meetings import JO, NOW
 from tests.support.sending import SinkMailer, outbox, raising, write
 from tests.support.stores import fresh_store, intent, span
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 

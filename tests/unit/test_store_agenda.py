@@ -28,6 +28,8 @@ from rules.model import Attendance, Encounter, Held, Identity, Met, PartStat, St
 from tests.support.meetings import BO, JO, NOW, meeting
 from tests.support.stores import ACME, OWN, fresh_store, intent, put, resource
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 HOUR = timedelta(hours=1)
 
 
@@ -264,6 +266,8 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
 @pytest.mark.parametrize("ask", ASKED.values(), ids=list(ASKED))
 def test_a_ticks_questions_walk_an_index(store: Store, ask: Callable[[Connection], Any]) -> None:
     """No question of a tick reads a whole table, nor a whole index in the name of its owner."""
+    if not store.is_file:
+        pytest.skip("PostgreSQL plans by what a table holds; these hold next to nothing")
     plans: list[str] = []
 
     def explain(conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:

@@ -15,6 +15,8 @@ from rules.model import Address, Attendee, Occurrence, OccurrenceKey, PartStat, 
 from tests.support.meetings import BO, JO, NOW, meeting
 from tests.support.stores import ACME, HORIZON, OWN, fresh_store, info, put, resource
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 LATER = NOW + timedelta(minutes=5)
 FAR = NOW + timedelta(days=30)
 

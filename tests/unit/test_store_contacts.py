@@ -17,6 +17,8 @@ from rules.model import Address, Contact, Encounter, Identity, Met, Occurrence, 
 from tests.support.meetings import BO, JO, NOW, meeting
 from tests.support.stores import ACME, HORIZON, fresh_store, intent, put, resource
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 

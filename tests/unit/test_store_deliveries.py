@@ -18,6 +18,8 @@ from rules.model import Intent
 from tests.support.meetings import BO, JO, ME, NOW
 from tests.support.stores import fresh_store, intent, span
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 LEASE = timedelta(minutes=5)
 HOUR = timedelta(hours=1)
 

@@ -18,6 +18,8 @@ from rules.model import CalendarRef, Occurrence, PartStat, Status, Timing
 from tests.support.meetings import BO, JO, ME, NOW, meeting
 from tests.support.stores import ACME, HORIZON, OWN, fresh_store, info, put, resource
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 LATER = NOW + timedelta(hours=1)
 DAY = timedelta(days=1)
 

@@ -14,6 +14,8 @@ from rules.model import PartStat
 from tests.support.meetings import JO, NOW, meeting
 from tests.support.stores import ACME, HORIZON, fresh_store, put, resource
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 LATER = NOW + timedelta(hours=1)
 DAY = timedelta(days=1)
 

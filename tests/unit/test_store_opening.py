@@ -286,13 +286,6 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         open_store(tmp_path / "nowhere" / "state.db", NOW)
 
 
-@pytest.mark.parametrize("url", ["postgresql://x/y", "postgres://x", "postgresql+psycopg://x"])
-def test_postgresql_comes_later(url: str) -> None:
-    """A URL is not mistaken for a path."""
-    with pytest.raises(StoreError, match="not in this version"):
-        open_store(url, NOW)
-
-
 AS_NOBODY = """
 import os, sys, tempfile
 from datetime import UTC, datetime

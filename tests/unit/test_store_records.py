@@ -16,6 +16,8 @@ from rules.model import Attendance, CalendarRef, Held, Identity, Occurrence, Occ
 from tests.support.meetings import AL, JO, ME, NOW, meeting
 from tests.support.stores import fresh_store
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 ONE = replace(meeting(starts=-2), conference="abc-mnop-xyz")
 HELD = Attendance(held=Held.HELD, source="Google Meet", at=NOW)
 MISSED = replace(HELD, held=Held.MISSED_BY_ATTENDEE)

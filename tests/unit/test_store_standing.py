@@ -12,6 +12,8 @@ from daemon.store import Store, demotions, optouts, silences
 from tests.support.meetings import NOW
 from tests.support.stores import fresh_store
 
+pytestmark = pytest.mark.usefixtures("dialect")
+
 HOUR = timedelta(hours=1)
 
 
