@@ -162,11 +162,14 @@ class Office:
         return links(self.settings)
 
     def start(self) -> None:
-        """Take up what an earlier run left: broken-off deliveries, and rules that changed since."""
+        """Take up what an earlier run left: broken-off deliveries, and rules that changed since.
+
+        Only one process at a time may do this on one state: whoever holds its lock.
+        """
         now = self.clock.now()
         self._hindsight.look(now)
         restoring.take_up(self.store, self.settings.owner.addresses[0], now)
-        self.outbox.recover(now)
+        self.outbox.recover(now, alone=True)
         print_ = fingerprint(self.settings)
         with self.store.write() as conn:
             if noted(conn, _RULES_NOTE) != print_:

@@ -8,7 +8,7 @@ while the network is waited for, and the claim is a lease: a sender that lost it
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -36,6 +36,9 @@ log = structlog.get_logger()
 
 MOST = 10_000
 """How many due messages one run looks at."""
+
+TOLD = frozenset({State.REFUSED, State.UNKNOWN})
+"""What the owner is told of each message that comes to it."""
 
 BROKEN_OFF = "rebookd stopped while the message was on its way"
 
@@ -108,22 +111,26 @@ class Outbox:
             self._lapse(now, report)
             self._sender.begin()
             with self._mailer.session():
-                self._send_all(self._let_through(now, report), report)
+                due = self._let_through(now, report)
+                self._send_all(sorted(due, key=lambda one: one.do != NOTICE), report)
                 self._doubts.settle(report)
-                if not report.stopped:
-                    self._send_all(self._fresh(report), report)
+                self._send_all(self._fresh(report), report)
         return report
 
-    def recover(self, now: datetime) -> SendReport:
-        """Take up what a dead sender left: ``claimed`` waits again, ``committing`` becomes unknown."""
+    def recover(self, now: datetime, *, alone: bool = False) -> SendReport:
+        """Take up what a dead sender left: ``claimed`` waits again, ``committing`` becomes unknown.
+
+        ``alone`` says that nobody else can be sending, so that no lease has to end first: the number of a
+        dead process may be another's by now, and a new container has a new name.
+        """
         report = SendReport()
         with self._running:
-            self._recover(now, report)
+            self._recover(now, report, alone=alone)
         return report
 
-    def _recover(self, now: datetime, report: SendReport) -> None:
+    def _recover(self, now: datetime, report: SendReport, *, alone: bool = False) -> None:
         with self._store.read() as conn:
-            orphans = [one for one in deliveries.under_way(conn) if self._is_orphan(one, now)]
+            orphans = [one for one in deliveries.under_way(conn) if alone or self._is_orphan(one, now)]
         parties: dict[tuple[int, str], list[Delivery]] = {}
         for one in orphans:
             if one.state is State.CLAIMED:
@@ -169,20 +176,27 @@ class Outbox:
         log.warning("a flood is held", messages=messages, allowed=self._guard.max_per_run)
         return [one for one in due if one.id not in held]
 
-    def _fresh(self, report: SendReport) -> list[Delivery]:
+    def _fresh(self, report: SendReport, kinds: Collection[str] = (NOTICE, INVITE)) -> list[Delivery]:
         """What this run itself gave rise to: notices, and invitations to a time that was agreed on."""
+        if report.stopped:
+            return []
         tried = {one.id for one in report.outcomes} | {id_ for id_, _ in report.failed}
         with self._store.read() as conn:
             due = deliveries.due(conn, self._clock.now(), MOST)
-        return [one for one in due if one.do in {NOTICE, INVITE} and one.id not in tried]
+        return [one for one in due if one.do in kinds and one.id not in tried]
 
     def _send_all(self, due: list[Delivery], report: SendReport) -> None:
+        """Send these; what the owner must know of one leaves before the next."""
         for one in due:
             if self._stopping():
                 report.stopped = "rebookd is stopping"
                 return
-            if not report.stopped or self._carrier(one).place(one) != MAIL:
-                self._sender.send(one, report)
+            if report.stopped and self._carrier(one).place(one) == MAIL:
+                continue
+            seen = len(report.outcomes)
+            self._sender.send(one, report)
+            if any(outcome.state in TOLD for outcome in report.outcomes[seen:]):
+                self._send_all(self._fresh(report, {NOTICE}), report)
 
 
 __all__ = ["MOST", "Decision", "Outbox", "Outcome", "SendReport"]

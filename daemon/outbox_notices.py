@@ -15,6 +15,14 @@ from rules.policy import Do
 KEEP_TRYING = timedelta(days=2)
 """How long a notice may wait for the mail server."""
 
+MOST_AGAIN = 3
+"""How often a notice of which nobody knows whether it left is told again."""
+
+AGAIN_AFTER = timedelta(minutes=10)
+"""How long the second such try waits, and once more as long each that follows."""
+
+_AGAIN = "/again"
+
 
 def tell_refused(conn: Connection, party: Sequence[Delivery], why: str, to: str, now: datetime) -> None:
     """Queue the news that what carried these was refused for good; never about a notice."""
@@ -49,11 +57,14 @@ def tell_unknown(
     *,
     wait: timedelta = timedelta(),
 ) -> None:
-    """Queue the news that nobody knows whether what carried these left; never about a notice.
+    """Queue the news that nobody knows whether what carried these left; a notice itself is told again.
 
     It leaves after ``wait``, if the doubt has not settled itself by then.
     """
     leader = party[0]
+    if leader.do == NOTICE:
+        _tell_again(conn, leader, now, wait)
+        return
     if _is_mail(leader):
         doubt = f"I do not know whether this message reached {leader.to}:"
         advice = (
@@ -83,10 +94,35 @@ def tell_unknown(
     )
 
 
+def _tell_again(conn: Connection, notice: Delivery, now: datetime, wait: timedelta) -> None:
+    """Queue a notice once more: never to be told is worse than to be told twice, in other words."""
+    kind, key = deliveries.fence_of(notice)
+    before = key.count(_AGAIN)
+    if before >= MOST_AGAIN:
+        return
+    first = before == 0
+    again = "You may know this already: I am not sure that the mail that told you so arrived.\n\n"
+    deliveries.add_notice(
+        conn,
+        kind,
+        key + _AGAIN,
+        notice.to,
+        subject=f"Again: {notice.subject}" if first else notice.subject,
+        body=again + notice.reason if first else notice.reason,
+        now=now,
+        until=notice.until,
+        wait=max(wait, before * AGAIN_AFTER),
+    )
+
+
 def tell_found(conn: Connection, party: Sequence[Delivery], to: str, now: datetime) -> None:
     """The doubt about what carried these is settled: whoever was told of it is told so, nobody else."""
     for one in party:
-        told = deliveries.notice(conn, "unknown", _about(one), to)
+        if one.do == NOTICE:
+            kind, key = deliveries.fence_of(one)
+            told = deliveries.notice(conn, kind, key + _AGAIN, one.to)
+        else:
+            told = deliveries.notice(conn, "unknown", _about(one), to)
         if told is None:
             continue
         try:
