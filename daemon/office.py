@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -170,11 +169,10 @@ class Office:
         self._hindsight.look(now)
         restoring.take_up(self.store, self.settings.owner.addresses[0], now)
         self.outbox.recover(now, alone=True)
-        print_ = fingerprint(self.settings)
         with self.store.write() as conn:
-            if noted(conn, _RULES_NOTE) != print_:
+            if noted(conn, _RULES_NOTE) != self.settings.fingerprint:
                 agenda.wake_all(conn, now)
-                note(conn, _RULES_NOTE, print_)
+                note(conn, _RULES_NOTE, self.settings.fingerprint)
 
     def poll(self, account: str, progress: Progress | None = None) -> PollReport:
         """Poll one account, and queue what its owner must know of it. Call from one thread each."""
@@ -291,11 +289,3 @@ class Office:
 
 def _terms(configured: Attendance) -> Terms:
     return Terms(grace=configured.grace.delta, min_presence=configured.min_presence.delta)
-
-
-def fingerprint(settings: Settings) -> str:
-    """A digest of everything the owner wrote: a change means that every meeting is judged anew."""
-    digest = hashlib.sha256()
-    for file in settings.files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

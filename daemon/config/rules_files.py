@@ -86,6 +86,11 @@ class RulesFiles:
     complete: bool = True
     _trees: list[tuple[Tree, RulesFile | None]] = field(default_factory=list)
 
+    @property
+    def trees(self) -> list[Tree]:
+        """What was read, file by file."""
+        return [tree for tree, _ in self._trees]
+
     def read(self, path: Path) -> None:
         """Read one more file."""
         self.paths.append(path)

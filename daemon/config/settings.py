@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from daemon.config.file_schema import schema
 from daemon.config.holiday_calendar import Holidays, holiday_fault
-from daemon.config.model import AccountConfig, Config
+from daemon.config.model import DATABASES, AccountConfig, Config
 from daemon.config.problems import ConfigProblems, Problem
 from daemon.config.rules_files import Known, RulesFiles, load_policy
 from daemon.config.secret import Secret, SecretUnavailable
@@ -20,6 +22,9 @@ from rules.faults import Fault, Loc
 from rules.hours import WorkingHours
 from rules.model import Account, Marks, Owner
 from rules.policy import Policy
+
+ALONE_STATE = "state.db"
+_PASSWORD = re.compile(r"^([a-z]+://[^/?#@:]*):[^/]*@")
 
 DEFAULT = "default"
 """The owner of a configuration that stands alone."""
@@ -45,20 +50,43 @@ class Settings:
     name: str = DEFAULT
     tenant: str = DEFAULT
     accounts: Mapping[str, AccountConfig] = field(default_factory=dict)
+    fingerprint: str = ""
+    """A digest of everything the owner wrote: a change means that every meeting is judged anew."""
     shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What several threads must have in common for one account, made once: see ``google_access.py``
     and ``outlook_access.py``."""
 
     @property
     def state(self) -> Path:
-        """The state file."""
-        return self.base / Path(self.config.state).expanduser()
+        """The state file; for a database, the file beside which keys lie as they would without it."""
+        said = ALONE_STATE if self.in_database else self.config.state
+        return self.base / Path(said).expanduser()
+
+    @property
+    def in_database(self) -> bool:
+        """Whether the state is no file."""
+        return self.config.state.startswith(DATABASES)
+
+    @property
+    def place(self) -> str:
+        """Where the state lies, as it may be printed."""
+        if not self.in_database:
+            return str(self.state)
+        return _PASSWORD.sub(r"\1@", self.config.state).partition("?")[0]
+
+    def has_state(self) -> bool:
+        """Whether there is a state yet. Raises StoreError where its database cannot be reached."""
+        if not self.in_database:
+            return self.state.exists()
+        from daemon.store.database import has_state  # noqa: PLC0415 - few need it
+
+        return has_state(self.config.state)
 
     @property
     def memory(self) -> str:
         """Which state it is, told from others: the file's whole path, or the address."""
         said = self.config.state
-        return said if "://" in said else str(self.state.resolve())
+        return said if self.in_database else str(self.state.resolve())
 
     def outward(self, key: str) -> str:
         """A key of the state as it may name something outside, where two owners' must differ."""
@@ -71,6 +99,11 @@ class Settings:
     def cautions(self) -> list[str]:
         """Sentences about what works but should not stay so."""
         found = [text for secret in self.secrets() if (text := secret.caution(self.base))]
+        if self.in_database and (_PASSWORD.search(self.config.state) or "password=" in self.config.state):
+            found.append(
+                f"whoever reads {self.files[0].name} reads the database's password; leave it out of 'state:', "
+                "and name a file with it in the variable PGPASSFILE"
+            )
         if self.config.answers and self.config.answers.is_open:
             found.append(
                 f"the answer pages listen at {self.config.answers.listen}, which other machines can reach; "
@@ -171,7 +204,15 @@ def load(path: Path, *, name: str = DEFAULT, thorough: bool = True) -> Settings:
         name=name,
         tenant=config.owner or name,
         accounts=config.accounts,
+        fingerprint=_fingerprint([tree, *files.trees]),
     )
+
+
+def _fingerprint(trees: Iterable[Tree]) -> str:
+    digest = hashlib.sha256()
+    for tree in trees:
+        digest.update("\n".join(tree.lines).encode())
+    return digest.hexdigest()
 
 
 def _rules_names(data: Any) -> list[tuple[Loc, str]]:

@@ -308,6 +308,13 @@ def test_a_jumping_clock_sends_nothing_twice_and_nothing_stale(world: World, jum
     ]
 
 
+def test_what_was_read_counts_whatever_becomes_of_the_files(world: World) -> None:
+    """A reload that has read the files does not stumble over one that is gone a moment later."""
+    for file in world.settings.files:
+        file.unlink()
+    world.open()
+
+
 def test_a_busy_calendar_rolls_too(world: World) -> None:
     """Changes read meanwhile do not pass for a rolled horizon."""
     world.put("acme", "weekly", meeting("weekly", 24, "ACCEPTED", more="RRULE:FREQ=WEEKLY"))
