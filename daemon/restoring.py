@@ -83,8 +83,9 @@ def _tell(conn: Connection, made: datetime, held: int, tell: str, now: datetime)
             "backup are held, and so is what the rules still find due once your calendars were read again. "
             "Please look into your sent mail. `rebookd outbox list --state held` shows them, "
             "`rebookd outbox approve ID` sends one that never left, and what you leave alone lapses.\n\n"
-            "What comes due from now on is sent as usual. Opt-outs, silences, approvals and answers on my "
-            "pages that were given since then are forgotten; please give me the ones that still matter again."
+            "What comes due from now on is sent as usual, and so is what new meetings call for. Opt-outs, "
+            "silences, approvals and answers on my pages since then are forgotten; please give "
+            "me the ones that still matter again."
         ),
         now=now,
         until=now + KEEP_TRYING,

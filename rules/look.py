@@ -257,14 +257,14 @@ class Examiner:
             mode=mode,
             why=why,
             again=again,
-            hold=self._hold(occurrence, one, to, since),
+            hold=self._hold(occurrence, one, to),
         )
 
-    def _hold(self, occurrence: Occurrence, one: Timed, to: Address, since: datetime | None) -> str:
+    def _hold(self, occurrence: Occurrence, one: Timed, to: Address) -> str:
         """Why the step needs the owner's word first; empty when it does not."""
         restored = self.view.snapshot.restored
         account = occurrence.key.calendar.account
-        if restored is not None and restored.perhaps_done(account, one.due, since):
+        if restored is not None and restored.perhaps_done(one.due, account, occurrence.appeared_at):
             return PERHAPS_SENT
         return caution(to, occurrence) if one.step.do in TO_OTHERS else ""
 

@@ -273,17 +273,20 @@ class Account:
 class Restored:
     """The state was put back from a backup at ``at`` (UTC), and forgot what was done since that was made.
 
-    ``known`` says of each account up to when what it shows may have been acted on before; one that was not
-    read since is not in it.
+    ``known`` says of each account up to when meetings that turned up there may have been known before; one
+    that was not read since is not in it.
     """
 
     at: datetime
     known: Mapping[str, datetime] = field(default_factory=dict)
 
-    def perhaps_done(self, account: str, due: datetime, since: datetime | None) -> bool:
-        """Whether what was due then, because of what was seen last at ``since``, may be done already."""
+    def perhaps_done(self, due: datetime, account: str, appeared_at: datetime | None) -> bool:
+        """Whether a step that was due then may be done already, of a meeting that appeared then.
+
+        Whatever happens to a meeting that was there before: it may have been so once already.
+        """
         known = self.known.get(account)
-        return due <= self.at and (known is None or since is None or since <= known)
+        return due <= self.at and (known is None or appeared_at is None or appeared_at <= known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,8 @@ from daemon.store.schema import accounts, deliveries
 from rules.model import Restored
 
 LEARNING = timedelta(hours=1)
-"""How long after the accounts were read again what turns up still counts as known before; and how long one
-that cannot be read keeps the others waiting."""
+"""How long after the accounts were read again a meeting that turns up still counts as known before; and how
+long one that cannot be read keeps the others waiting."""
 
 _BACKUP = "backup of"
 _RESTORED = "restored"
