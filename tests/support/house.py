@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tests.support import prefork
@@ -74,15 +75,40 @@ class House:
         """What a command prints as JSON."""
         return json.loads(self.run(*words, "--json").stdout)
 
+    @property
+    def state(self) -> Path:
+        """The state file."""
+        return self.folder / "state.db"
+
+    def start(self, *words: str, module: str = "daemon", **environment: str) -> ForkServerProcess:
+        """Start a command and let it run; what it says is added to the file ``said``."""
+        said = str(self.folder / "said")
+        return prefork.start(
+            module,
+            self.command(*words)[1:],
+            environment=self.environment(**environment),
+            stdout=said,
+            stderr=said,
+        )
+
     def taken(self) -> list[dict[str, str]]:
         """Every message the sink took, in order."""
         if not self.log.exists():
             return []
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def put(self, uid: str, hours: float, *, to: str = "jo@acme.example", **more: str) -> None:
+    def put(
+        self,
+        uid: str,
+        hours: float,
+        *,
+        to: str = "jo@acme.example",
+        others: Collection[str] = (),
+        **more: str,
+    ) -> None:
         """Put a half-hour meeting of mine, ``hours`` from now, into the calendar."""
-        text = event(uid, datetime.now(UTC) + timedelta(hours=hours), {to: "NEEDS-ACTION"}, **more)
+        people = dict.fromkeys([to, *others], "NEEDS-ACTION")
+        text = event(uid, datetime.now(UTC) + timedelta(hours=hours), people, **more)
         self.dav.request("PUT", f"/dana/work/{uid}.ics", text, **{"Content-Type": "text/calendar"})
 
 
@@ -114,11 +140,10 @@ def event(
 
 
 @contextlib.contextmanager
-def oracle(log: Path) -> Iterator[int]:
+def oracle(log: Path, manners: Mapping[str, float] | None = None) -> Iterator[int]:
     """The durable sink; gives its port."""
-    with subprocess.Popen(
-        [sys.executable, str(ORACLE), str(log)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    words = [sys.executable, str(ORACLE), str(log), json.dumps(dict(manners or {}))]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield int(process.stdout.readline())
@@ -128,13 +153,21 @@ def oracle(log: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def house(
-    tmp_path: Path, rules: str = RULES, *, from_nothing: Collection[str] = (), **account: str
+    tmp_path: Path,
+    rules: str = RULES,
+    *,
+    from_nothing: Collection[str] = (),
+    manners: Mapping[str, float] | None = None,
+    **account: str,
 ) -> Iterator[House]:
-    """Everything running, one account called ``own``, nothing in its calendar yet."""
+    """Everything running, one account called ``own``, nothing in its calendar yet.
+
+    ``manners`` are those of the sink.
+    """
     folder = tmp_path / "house"
     folder.mkdir()
     log = tmp_path / "sink.jsonl"
-    with radicale_server(tmp_path) as dav, oracle(log) as port:
+    with radicale_server(tmp_path) as dav, oracle(log, manners) as port:
         more = "".join(f"    {key}: {value}\n" for key, value in account.items())
         (folder / "rules.yaml").write_text(rules)
         (folder / "config.yaml").write_text(
