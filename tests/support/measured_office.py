@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from connectors import allowance
 from connectors.base import CalendarConnector
 from connectors.http import Limits
 from daemon.demo import authority
@@ -48,17 +47,15 @@ rules:
 class Play:
     """Accounts (kind, url and token of each), and how many hours pass before each round.
 
-    ``seconds`` is what one request and one poll may take. ``marks`` is a folder in which each round is
-    announced by an empty file of its number.
+    An account may say how many ``seconds`` a request of it may take. ``marks`` is a folder in which each
+    round is announced by an empty file of its number.
     """
 
     folder: str
     accounts: dict[str, dict[str, str]]
     rounds: list[float]
-    seconds: float = 60
     marks: str = ""
     certificates: str = ""
-    trials: int = 1
 
 
 @dataclass(kw_only=True)
@@ -93,8 +90,9 @@ def play(what: Play, *, patience: float = 300) -> Seen:
     return Seen(**json.loads(result.read_text()))
 
 
-def _connector(what: Play, name: str, of: dict[str, str]) -> CalendarConnector:
-    limits = Limits(seconds=what.seconds, wait_seconds=0.01)
+def _connector(name: str, of: dict[str, str]) -> CalendarConnector:
+    seconds = float(of.get("seconds", 60))
+    limits = Limits(seconds=seconds, wait_seconds=0.01)
     home_zone = "Europe/Lisbon"
     if of["kind"] == "caldav":
         from connectors.caldav import CalDavConnector
@@ -102,7 +100,7 @@ def _connector(what: Play, name: str, of: dict[str, str]) -> CalendarConnector:
         return CalDavConnector(
             name, of["url"], username="dana", password="secret", home_zone=home_zone, limits=limits
         )
-    limits = Limits(seconds=what.seconds, wait_seconds=0.01, redirects=0)
+    limits = Limits(seconds=seconds, wait_seconds=0.01, redirects=0)
     token = StaticToken(of["token"])
     if of["kind"] == "google":
         from connectors.google import GoogleConnector
@@ -128,10 +126,7 @@ def _status(name: str) -> int:
 def _play(what: Play) -> Seen:
     world = World(Path(what.folder), RULES_FILE, list(what.accounts))
     for name, of in what.accounts.items():
-        world.calendars[name] = _connector(what, name, of)  # type: ignore[assignment]
-    for one in (allowance.ASKING, allowance.CHANGES, allowance.WHOLE):
-        # They are shared objects: less time for whoever cannot wait a minute.
-        object.__setattr__(one, "seconds", min(what.seconds, one.seconds))
+        world.calendars[name] = _connector(name, of)  # type: ignore[assignment]
     seen = Seen()
     data = _status("VmData") * _KIB + HEADROOM
     resource.setrlimit(resource.RLIMIT_DATA, (data, data))
