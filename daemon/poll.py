@@ -49,8 +49,16 @@ MISSING = "missing"
 """The token of a calendar that was not offered once."""
 
 
+KNOWN_BY = 5
+"""Where so many events are known and there are only others, another account may be answering."""
+
+
 class Shrunk(ConnectorError):
     """A calendar suddenly holds far less than before; nothing of it was believed."""
+
+
+class Replaced(Shrunk):
+    """Everything known is gone and other things are in its place: only the owner's word settles that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +127,8 @@ class Poller:
                 rows = self._rows()
                 changed = self._changed(infos, rows)
             report.calendars = len(infos)
-            self._forget_others(infos, rows, report)
+            if self._is_doubtful(infos, rows, report):
+                infos = [info for info in infos if info.ref in rows]  # what is new in such a list waits, too
             self._unchanged([rows[info.ref] for info in infos if info.ref not in changed])
             for info in infos:
                 with self._isolated(report, info):
@@ -223,27 +232,48 @@ class Poller:
             )
 
     def _doubt(self, info: CalendarInfo, changes: ChangeSet, etags: Callable[[], dict[str, str]]) -> None:
-        """Refuse a sudden shrink until a second read agrees or the owner says so."""
+        """Refuse a sudden shrink until a second read agrees or the owner says so.
+
+        What has another address and the same UID is still there. Where nothing is, but other things are, no
+        second read settles it: another account would say the same twice.
+        """
         if not changes.full and len(changes.removed) < WIPED:
             return
         held = etags().keys()
         if changes.full:
-            left = changes.kept | {resource.href for resource in changes.changed}
+            left = held & (changes.kept | {resource.href for resource in changes.changed})
         else:
-            left = frozenset(held - changes.removed)
+            left = held - changes.removed
+        if len(left) < KEPT_SHARE * len(held):
+            left = left | self._under_other_addresses(info, changes)
         gone = held - left
-        if not gone or (left and len(left) >= KEPT_SHARE * len(held)):
+        if not gone or len(left) >= KEPT_SHARE * len(held):
             return
+        is_other = bool(changes.changed) and not left and len(held) >= KNOWN_BY
         token = hashlib.sha256("\n".join(sorted(gone)).encode()).hexdigest()
         with self._store.write() as conn:
             rows = {row.ref: row for row in calendars.calendars(conn, self.account)}
-            if self._believes(rows[info.ref], token):
+            if self._believes(rows[info.ref], token, alone=is_other):
                 return
             if self._decides:
                 calendars.set_shrink(conn, info.ref, token)
+        if is_other:
+            raise self._replaced(f"{info.name} holds none of the {len(held)} events it held, but others")
         raise Shrunk(
             f"{info.name} suddenly holds {len(left)} of its {len(held)} events; nothing was removed. "
             f"The next poll decides, or run: rebookd accept-shrink {self.account}"
+        )
+
+    def _under_other_addresses(self, info: CalendarInfo, changes: ChangeSet) -> set[str]:
+        """What is held under an address that is gone, and came with another one."""
+        arrived = {resource.uid for resource in changes.changed} - {""}
+        with self._store.read() as conn:
+            return {href for href, uid in calendars.uids(conn, info.ref).items() if uid in arrived}
+
+    def _replaced(self, what: str) -> Replaced:
+        return Replaced(
+            f"{what}: perhaps another account answers. Nothing was removed and nothing new was read. "
+            f"If it is right, run: rebookd accept-shrink {self.account}"
         )
 
     def _rolled(self, row: CalendarRow) -> CalendarRow:
@@ -259,24 +289,41 @@ class Poller:
             calendars.roll(conn, row.ref, expanded, now, span.end)
         return replace(row, horizon_end=span.end)
 
-    def _forget_others(
+    def _is_doubtful(
         self, infos: Sequence[CalendarInfo], rows: dict[CalendarRef, CalendarRow], report: PollReport
-    ) -> None:
-        """Drop a calendar that twice in a row was neither chosen nor offered."""
-        missing = [row for ref, row in rows.items() if ref not in {info.ref for info in infos}]
+    ) -> bool:
+        """Whether a known calendar is missing that is not forgotten yet.
+
+        One that twice in a row was neither chosen nor offered is forgotten. Where only others are offered,
+        that takes the owner's word: another account would offer the same twice.
+        """
+        offered = {info.ref for info in infos}
+        missing = [row for ref, row in rows.items() if ref not in offered]
+        is_other = bool(infos) and len(missing) == len(rows) and _events(rows) >= KNOWN_BY
+        doubted = []
         for row in missing:
-            believed = self._believes(row, MISSING)
+            believed = self._believes(row, MISSING, alone=is_other)
             with self._store.write() as conn:
                 if believed:
                     calendars.forget_calendar(conn, row.ref)
                 elif self._decides:
                     calendars.set_shrink(conn, row.ref, MISSING)
             if not believed:
-                self._note(report, Shrunk(f"calendar {row.name} is no longer there; the next poll decides"))
+                doubted.append(row)
+        if doubted and is_other:
+            self._note(
+                report, self._replaced(f"{self.account} offers none of the calendars it had, but others")
+            )
+            return True
+        for row in doubted:
+            self._note(report, Shrunk(f"calendar {row.name} is no longer there; the next poll decides"))
+        return bool(doubted)
 
-    def _believes(self, row: CalendarRow, token: str) -> bool:
-        """Whether the owner said so, or an earlier read found the same."""
-        return row.shrink_seen == calendars.SHRINK_ACCEPTED or (self._decides and row.shrink_seen == token)
+    def _believes(self, row: CalendarRow, token: str, *, alone: bool = False) -> bool:
+        """Whether the owner said so or, unless ``alone`` their word counts, an earlier read agrees."""
+        if row.shrink_seen == calendars.SHRINK_ACCEPTED:
+            return True
+        return self._decides and not alone and row.shrink_seen == token
 
     def _note(self, report: PollReport, error: ConnectorError, info: CalendarInfo | None = None) -> None:
         name = info.name if info else ""
@@ -294,6 +341,10 @@ class Poller:
             else:
                 first = report.troubles[0]
                 calendars.failed(conn, self.account, first.kind, first.message, now)
+
+
+def _events(rows: dict[CalendarRef, CalendarRow]) -> int:
+    return sum(row.events for row in rows.values())
 
 
 def _with_its_crowd(resource: Resource) -> Resource:

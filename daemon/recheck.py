@@ -66,7 +66,7 @@ class Recheck:
             related = self._decider.snapshot(conn, [subject], self._clock.now()).context
         try:
             if not self._refresh(subject):
-                return Decision.drop(State.SUPERSEDED, "the meeting is gone")
+                return self._until_a_poll_agrees(delivery, "the meeting")
         except ConnectorError as error:
             asked = error.retry_after if isinstance(error, Retryable) else None
             wait = max(WAIT, timedelta(seconds=asked or 0))
@@ -95,7 +95,16 @@ class Recheck:
             return Decision.drop(State.SUPERSEDED, "the meeting was moved")
         if self._is_wanted_late(delivery, subject, plan, policy):
             return Decision.go()
+        if gone:
+            return self._until_a_poll_agrees(delivery, "a meeting that this is about")
         return Decision.drop(State.SUPERSEDED, "the meeting no longer calls for it")
+
+    def _until_a_poll_agrees(self, delivery: Delivery, what: str) -> Decision:
+        """Wait: that one answer does not know a meeting may be the fault of a server that knows none."""
+        now = self._clock.now()
+        if now >= delivery.until:
+            return Decision.drop(State.LAPSED, "its time passed")
+        return Decision.later(now + WAIT, f"{what} is not there; the next poll decides")
 
     def _is_wanted_late(self, delivery: Delivery, subject: Occurrence, plan: Plan, policy: Policy) -> bool:
         """Whether the owner asked for it after its step had passed, and its rule still holds."""

@@ -150,6 +150,12 @@ def etags(conn: Connection, ref: CalendarRef) -> dict[str, str]:
     return {row.href: row.etag for row in conn.execute(query)}
 
 
+def uids(conn: Connection, ref: CalendarRef) -> dict[str, str]:
+    """The UID of each stored href."""
+    query = select(resource_table.c.href, resource_table.c.uid).where(_in_calendar(conn, ref))
+    return {row.href: row.uid for row in conn.execute(query)}
+
+
 def resources(conn: Connection, ref: CalendarRef, *, recurring_only: bool = False) -> Iterator[Resource]:
     """The stored resources with their raw text, without occurrences.
 
@@ -233,4 +239,5 @@ __all__ = [
     "roll",
     "seen",
     "set_shrink",
+    "uids",
 ]

@@ -39,7 +39,10 @@ class Request:
 
 
 class FakeDav:
-    """State and dialect. ``before`` may answer any request instead of the server."""
+    """State and dialect. ``before`` may answer any request instead of the server.
+
+    ``hidden`` takes the calendar away.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -54,6 +57,7 @@ class FakeDav:
         self.page = 0
         self.passed_over: set[str] = set()
         self.absolute_hrefs = False
+        self.hidden = False
         self.digest = False
         self.credentials: tuple[str, str] | None = None
         self.bearer = ""
@@ -83,6 +87,8 @@ class FakeDav:
             return refused
         if request.path == "/.well-known/caldav":
             return Answer(301, headers={"Location": "/dav/"})
+        if self.hidden and request.path.startswith(CALENDAR):
+            return Answer(404)
         handler = getattr(self, f"_{request.method.lower()}", None)
         return handler(request) if handler else Answer(405)
 
@@ -150,7 +156,7 @@ class FakeDav:
                 for path, (etag, _) in self.objects.items()
             ]
             return _multistatus(rows)
-        paths = [request.path] + ([CALENDAR] if request.headers["depth"] == "1" else [])
+        paths = [request.path] + ([CALENDAR] if request.headers["depth"] == "1" and not self.hidden else [])
         return _multistatus([self._row(path, self._props(path, wanted)) for path in paths])
 
     def _props(self, path: str, wanted: set[str]) -> str:

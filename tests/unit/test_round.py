@@ -98,7 +98,25 @@ def test_a_change_between_decision_and_dispatch_stops_the_mail(world: World, wha
         world.put("acme", "kickoff", text)
     world.office.send()
     assert world.mailer.kept == []
+    if what == "deleted":
+        assert world.states() == {("kickoff", JO): "pending"}  # one answer is too little to forget it
+        world.round(0.1)
+    assert world.mailer.kept == []
     assert world.states() == {("kickoff", JO): "superseded"}
+
+
+def test_a_meeting_that_one_answer_does_not_know_is_asked_about_once_it_is_back(world: World) -> None:
+    """P3: nothing is lost because a server knew nothing for a moment."""
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    world.round()
+    world.clock.at = at(2)
+    world.office.poll("acme")
+    world.office.decide()
+    text = world.calendars["acme"].raw("/kickoff.ics")
+    world.calendars["acme"].remove("/kickoff.ics")
+    world.office.send()
+    world.calendars["acme"].put("/kickoff.ics", text)
+    assert world.round(0.1) == [JO]
 
 
 def test_a_meeting_that_cannot_be_read_again_waits(world: World) -> None:
@@ -328,12 +346,12 @@ def test_a_busy_calendar_rolls_too(world: World) -> None:
 
 
 def test_a_calendar_no_longer_offered_is_forgotten_only_when_missed_twice(world: World) -> None:
-    """P3: one short listing removes nothing."""
+    """P3: one short listing removes nothing, and what is new in it waits, too."""
     hidden = world.calendars["acme"]._calendars.pop("calendar")
     world.calendars["acme"]._calendars["other"] = MemoryConnector("acme", names=["other"])._calendars["other"]
     world.round(0.1)
     with world.store.read() as conn:
-        assert {row.name for row in calendars.calendars(conn, "acme")} == {"calendar", "other"}
+        assert {row.name for row in calendars.calendars(conn, "acme")} == {"calendar"}
     world.calendars["acme"]._calendars["calendar"] = hidden
     world.round(0.1)
     del world.calendars["acme"]._calendars["calendar"]
@@ -341,6 +359,32 @@ def test_a_calendar_no_longer_offered_is_forgotten_only_when_missed_twice(world:
     world.round(0.1)
     with world.store.read() as conn:
         assert {row.name for row in calendars.calendars(conn, "acme")} == {"other"}
+
+
+def test_other_calendars_in_place_of_all_known_need_the_owners_word(world: World) -> None:
+    """P3: another account would offer the same again and again; nobody of its meetings is written to."""
+    world.calendars["acme"] = MemoryConnector("acme", names=["other"])
+    world.office = world.open()
+    world.put("acme", "theirs", meeting("theirs", 20))
+    assert [world.round(0.1) for _ in range(3)] == [[ME], [], []]
+    assert "perhaps another account" in world.mailer.kept[-1][1].as_string().replace("=\n", "")
+    assert _events(world) == 5
+    with world.store.write() as conn:
+        assert calendars.accept_shrink(conn, "acme")
+    world.round(0.1)
+    with world.store.read() as conn:
+        assert {row.name for row in calendars.calendars(conn, "acme")} == {"other"}
+
+
+def test_the_same_events_under_other_addresses_are_no_other_account(world: World) -> None:
+    """A server that moved every file of a calendar holds the calendar that it held."""
+    for number in range(5):
+        text = world.calendars["acme"].raw(f"/calm-{number}.ics")
+        world.calendars["acme"].remove(f"/calm-{number}.ics")
+        world.calendars["acme"].put(f"/moved/{number}.ics", text)
+    world.calendars["acme"].forget_cursors()
+    assert world.round(0.1) == []
+    assert _events(world) == 5
 
 
 def _events(world: World) -> int:
