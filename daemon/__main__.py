@@ -30,6 +30,7 @@ COMMANDS = {
     "run": ("work:run", "Run the daemon, or one round of it."),
     "schema": ("setup:schema", "Print the JSON Schema of a file, for your editor."),
     "silence": ("standing:silence", "Hold back messages for a while."),
+    "state": ("state:state", "Move the state between a file and a database; nobody is mailed again."),
     "status": ("insight:status", "Show how fresh each calendar is and what waits."),
     "test": ("rehearsal:test", "Play rule tests; lists rules that no test touches."),
 }

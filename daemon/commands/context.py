@@ -108,11 +108,11 @@ class Everybody:
 @contextmanager
 def opened(settings: Settings, *, must_exist: bool = False) -> Iterator[Store]:
     """The store of this configuration. Raises StoreError, or Failure when nothing was read yet."""
-    if must_exist and not settings.state.exists():
+    if must_exist and not settings.has_state():
         raise Failure(
-            f"nothing has been read yet: there is no {settings.state}. Start with: rebookd run --once"
+            f"nothing has been read yet: there is no {settings.place}. Start with: rebookd run --once"
         )
-    store = open_store(settings.state, clock.now(), settings.tenant)
+    store = open_store(settings.memory, clock.now(), settings.tenant)
     try:
         yield store
     finally:
@@ -124,7 +124,12 @@ def rehearsal_store(settings: Settings) -> Iterator[Store]:
     """A throw-away copy of the store, so that looking ahead changes nothing."""
     with tempfile.TemporaryDirectory(prefix="rebookd-") as folder:
         copy = Path(folder) / "state.db"
-        if settings.state.exists():
+        if settings.in_database and settings.has_state():
+            from daemon.store.copying import copy_owner  # noqa: PLC0415 - few need it
+
+            with opened(settings) as state:
+                copy_owner(state, copy, clock.now())
+        elif settings.has_state():
             open_store(settings.state, clock.now(), settings.tenant).close()
             with sqlite3.connect(f"file:{settings.state}?mode=ro", uri=True) as source:
                 target = sqlite3.connect(copy)

@@ -37,7 +37,7 @@ def explain(ctx: click.Context, event: str, as_json: bool, as_text: bool) -> Non
     if as_json and as_text:
         raise click.UsageError("--json and --text do not go together")
     _, settings = settings_of(ctx)
-    if settings.state.exists():
+    if settings.has_state():
         with opened(settings) as store:
             found = explained(store, settings, _meant(store, event, clock.now()), clock.now())
     else:

@@ -198,9 +198,9 @@ def status(ctx: click.Context, as_json: bool) -> None:
 
 
 def _standing(settings: Settings) -> dict[str, object]:
-    if settings.state.exists():
+    if settings.has_state():
         with opened(settings) as store:
-            return _status(store, settings)
+            return status_of(store, settings, clock.now())
     return {
         "accounts": [
             _account(health.account(settings, name, None, [], clock.now())) for name in settings.accounts
@@ -210,8 +210,8 @@ def _standing(settings: Settings) -> dict[str, object]:
     }
 
 
-def _status(store: Store, settings: Settings) -> dict[str, object]:
-    now = clock.now()
+def status_of(store: Store, settings: Settings, now: datetime) -> dict[str, object]:
+    """What ``status --json`` prints."""
     decider = Decider(store, settings)
     with store.read() as conn:
         standing = health.look(conn, settings, now)

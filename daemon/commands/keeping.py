@@ -76,7 +76,7 @@ def restore(ctx: click.Context, file: Path | None, in_place: bool) -> None:
         raise click.UsageError("name a backup, or use --in-place where the state file is one")
     settings = _one_of(ctx)
     state, now = settings.state.resolve() if in_place else _state(settings), clock.now()
-    with lock(state):
+    with lock(settings.memory):
         if file is not None:
             if file.exists() and state.exists() and file.samefile(state):
                 raise Failure(f"{file} is the state file itself; to say that it is a backup, use --in-place")

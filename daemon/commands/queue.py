@@ -57,7 +57,7 @@ def list_(ctx: click.Context, state: str | None, as_json: bool) -> None:
 
 
 def _rows(settings: Settings, state: State | None) -> list[Delivery]:
-    if not settings.state.exists():
+    if not settings.has_state():
         return []
     with opened(settings) as store, store.read() as conn:
         return deliveries.list_(conn, state)

@@ -159,7 +159,7 @@ def list_silences(ctx: click.Context, all_: bool, as_json: bool) -> None:
     _, settings = settings_of(ctx)
     now = clock.now()
     rows: list[StoredSilence] = []
-    if settings.state.exists():
+    if settings.has_state():
         with opened(settings) as store, store.read() as conn:
             rows = silences.list_(conn) if all_ else silences.active(conn, now)
     if as_json:
@@ -278,7 +278,7 @@ def list_optouts(ctx: click.Context, as_json: bool) -> None:
     """List who must not be written to."""
     _, settings = settings_of(ctx)
     rows: list[OptOut] = []
-    if settings.state.exists():
+    if settings.has_state():
         with opened(settings) as store, store.read() as conn:
             rows = optouts.list_(conn)
     if as_json:

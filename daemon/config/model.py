@@ -222,11 +222,18 @@ class MarksConfig(Strict):
     """I am out of office while this lasts."""
 
 
+DATABASES = ("postgresql://", "postgres://")
+"""How the address of a state begins that is a database."""
+
+
 def _state(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise fault(f"a path is expected here, not {shown(value)}", "write it like state.db")
-    if "://" in value:
-        raise fault("only a file is possible in this version", "write a path, such as state.db")
+    if "://" in value and not value.startswith(DATABASES):
+        wrong = "a state is a file, or a database whose address begins with postgresql://"
+        raise fault(wrong, "write it like state.db or postgresql://rebookd@db.example/rebookd")
+    if "://" in value and not re.match(r"[a-z]+://[^/]*/[^/?#]+", value):
+        raise fault("the address names no database", "write it like postgresql://rebookd@db.example/rebookd")
     return value
 
 
@@ -262,9 +269,11 @@ class Config(Strict):
     """Under which name the state keeps what is mine; without it, the name of this file or its folder in a
     deployment of several owners, else default."""
     state: Annotated[str, BeforeValidator(_state), WithJsonSchema({"type": "string"})] = Field(
-        "state.db", examples=["state.db", "/var/lib/rebookd/state.db"]
+        "state.db",
+        examples=["state.db", "/var/lib/rebookd/state.db", "postgresql://rebookd@db.example/rebookd"],
     )
-    """The file that remembers what was seen and sent, relative to this one."""
+    """The file that remembers what was seen and sent, relative to this one; or the address of a PostgreSQL
+    database, best without its password."""
     key: Secret | None = Field(None, examples=[{"credential": "rebookd-key"}])
     """Where the key lies that sign-ins are encrypted with; without it, the credential rebookd-key, or a file
     beside the state that the first sign-in makes."""

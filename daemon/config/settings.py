@@ -99,10 +99,11 @@ class Settings:
     def cautions(self) -> list[str]:
         """Sentences about what works but should not stay so."""
         found = [text for secret in self.secrets() if (text := secret.caution(self.base))]
-        if self.in_database and (_PASSWORD.search(self.config.state) or "password=" in self.config.state):
+        said = self.config.state
+        if self.in_database and (_PASSWORD.search(said) or "password=" in said):
             found.append(
-                f"whoever reads {self.files[0].name} reads the database's password; leave it out of 'state:', "
-                "and name a file with it in the variable PGPASSFILE"
+                f"whoever reads {self.files[0].name} reads the database's password; leave it out of 'state:' "
+                "and name a file that holds it in the variable PGPASSFILE"
             )
         if self.config.answers and self.config.answers.is_open:
             found.append(

@@ -6,7 +6,7 @@ the new one is there, and a copy that was broken off is finished by the same com
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,20 +44,10 @@ def copy_state(source: str, target: str, now: datetime) -> Copied:
     with ExitStack() as stack:
         for place in (source, target):
             stack.enter_context(lock(place))
-        old = stack.enter_context(_opened(source, now))
-        new = stack.enter_context(_opened(target, now))
+        old, new = (
+            stack.enter_context(closing(open_store(place, now, for_copy=True))) for place in (source, target)
+        )
         return _move(old, new, now)
-
-
-class _opened:  # noqa: N801 - a context
-    def __init__(self, place: str, now: datetime) -> None:
-        self._store = open_store(place, now, for_copy=True)
-
-    def __enter__(self) -> Store:
-        return self._store
-
-    def __exit__(self, *_: object) -> None:
-        self._store.close()
 
 
 def _move(old: Store, new: Store, now: datetime) -> Copied:
@@ -141,9 +131,22 @@ def _look_empty(conn: Connection, place: str) -> None:
     conn.execute(delete(meta))
 
 
-def _copy(source: Connection, target: Connection, table: Table) -> int:
+def copy_owner(store: Store, path: Path, now: datetime) -> None:
+    """Copy what a store shows into a new file at ``path``, to be thrown away. Raises StoreError."""
+    new = open_store(path, now, store.owner, check=False)
+    try:
+        with store.read() as source, new.write() as target:
+            target.execute(delete(meta))
+            for table in metadata.sorted_tables:
+                _copy(source, target, table, store.owner)
+    finally:
+        new.close()
+
+
+def _copy(source: Connection, target: Connection, table: Table, owner: str = "") -> int:
+    """Copy a table, of one owner or of all; how many rows."""
     count = 0
-    query = select(table)
+    query = select(table).where(table.c.owner == owner) if owner else select(table)
     if table is meta:
         query = query.where(meta.c.key.not_in((moved.KEY, _ARRIVED)))
     for rows in source.execute(query.execution_options(yield_per=_SOME)).partitions(_SOME):

@@ -157,7 +157,13 @@ rules:
             "write it like time_",
         ),
         ("version: 1", "version: 2", "config.yaml:2:10: error: must be 1, not 2", "write version: 1"),
-        ("state: state.db", "state: postgresql://x", "config.yaml:9:8: error: only a file is possible", ""),
+        (
+            "state: state.db",
+            "state: mysql://x/y",
+            "config.yaml:9:8: error: a state is a file, or",
+            "write it",
+        ),
+        ("state: state.db", "state: postgresql://x", "9:8: error: the address names no database", "write it"),
         ("5m", "0s", "config.yaml:17:17: error: must be between 1s and 1 day", "write it like 5m"),
         ("5m", "1 business day", "config.yaml:17:17: error: must be between 1s and 1 day", ""),
         (
