@@ -56,13 +56,15 @@ class Deaths:
                     number += 1
 
     def around_the_dot(self) -> Iterator[tuple[str, str, int]]:
-        """The sync of the commit, the final dot, and the sync of the mark ``sent``."""
+        """The first write of the commit, the final dot, and the first write of the mark ``sent``.
+
+        Not their syncs: what was written outlives the death of a process.
+        """
         assert not self.live(SEND)
         calls = strace.read(self._log)
         dot = next(place for place, (_, _, line) in enumerate(calls) if DOT in line)
-        syncs = [place for place, (call, _, _) in enumerate(calls) if call == "fdatasync"]
-        before, after = [one for one in syncs if one < dot][-1], next(one for one in syncs if one > dot)
-        for call, number, _ in (calls[place] for place in (before, dot, after)):
+        body = max(place for place, (call, _, _) in enumerate(calls[:dot]) if call == "sendto")
+        for call, number, _ in (calls[place] for place in (body + 1, dot, dot + 1)):
             assert self.live(SEND, *strace.kill_at(call, number)), f"{call} {number} was never reached"
             yield SEND, call, number
 
