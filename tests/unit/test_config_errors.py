@@ -163,7 +163,7 @@ rules:
             "config.yaml:9:8: error: a state is a file, or",
             "write it",
         ),
-        ("state: state.db", "state: postgresql://x", "9:8: error: the address names no database", "write it"),
+        ("state: state.db", "state: postgresql://x", "config.yaml:9:8: error: the address names no", ""),
         ("5m", "0s", "config.yaml:17:17: error: must be between 1s and 1 day", "write it like 5m"),
         ("5m", "1 business day", "config.yaml:17:17: error: must be between 1s and 1 day", ""),
         (
