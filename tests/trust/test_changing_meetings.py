@@ -41,8 +41,6 @@ rules:
 STALE = 2.0
 """So old (seconds) a change may be that a mail does not know of."""
 
-PATIENCE = 120.0
-
 
 @dataclass(frozen=True)
 class Fact:
@@ -153,12 +151,10 @@ def test_no_mail_contradicts_a_change_older_than_two_seconds(tmp_path: Path, tri
         world.office.poll("acme")
         world.office.decide()
         with _changing(town, pause=0.1):
-            until = time.monotonic() + PATIENCE
             world.office.send()
             for _ in range(3):
                 world.clock.at += timedelta(minutes=3)
                 world.round()
-            assert time.monotonic() < until, "too slow to mean anything"
         world.office.close()
     with world.store.read() as conn:
         rows = {one.message_id: one for one in deliveries.list_(conn) if one.key is not None}
@@ -170,6 +166,7 @@ def test_no_mail_contradicts_a_change_older_than_two_seconds(tmp_path: Path, tri
             if _contradicts(one, mail, facts):
                 wrong.append((one.key.uid, one.step, one.start, arrived, facts))
     assert not wrong, f"{len(wrong)} of {len(mailer.kept)}: {wrong[0]}"
+    assert rows, "no mail left"
     stopped = sum(state == "superseded" for state in world.states().values())
     assert stopped, "no change met a mail on its way: the experiment shows nothing"
     world.store.close()
