@@ -16,7 +16,7 @@ import structlog
 
 from connectors.allowance import CHANGES, WHOLE
 from daemon.beats import Beats
-from daemon.memory import give_back
+from daemon.memory import give_back, share_heaps
 from daemon.office import Office
 from daemon.poll import PollReport
 from daemon.store.errors import StoreError
@@ -56,6 +56,7 @@ class Crew:
 
     def begin(self) -> None:
         """Take up what an earlier run left, and start every thread. Raises StoreError."""
+        share_heaps()
         with self._named():
             self.office.start()
         self._threads = [

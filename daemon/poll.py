@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -32,6 +32,7 @@ from daemon.store import agenda, calendars
 from daemon.store.calendars import CalendarRow
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
+from daemon.turns import whole_read
 from rules.eligible import MOST_INVITED
 from rules.model import Address, CalendarRef, Interval
 
@@ -134,7 +135,8 @@ class Poller:
                 with self._isolated(report, info):
                     row = self._rolled(rows[info.ref]) if info.ref in rows else None
                     if info.ref in changed:
-                        self._take(info, row, report, progress)
+                        with nullcontext() if row is not None and row.cursor.value else whole_read():
+                            self._take(info, row, report, progress)
         self._record(report)
         return report
 

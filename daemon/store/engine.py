@@ -63,7 +63,7 @@ def _prepare(journal: str) -> Any:
         raw.execute(f"PRAGMA journal_mode={journal}").close()
         raw.execute("PRAGMA synchronous=FULL").close()
         raw.execute("PRAGMA foreign_keys=ON").close()
-        raw.execute("PRAGMA cache_size=-8192").close()
+        raw.execute("PRAGMA cache_size=-2048").close()
 
     return prepare
 

@@ -161,9 +161,8 @@ def load(folder: Path, accounts: int, events: int, interval: float, *, installed
             try:
                 yield Load(url=url, state=folder / "state.db", pid=stop.pid, alive=alive)
             finally:
-                stop.terminate()
-                (stop.wait if installed else stop.join)(20)
                 stop.kill()
+                (stop.wait if installed else stop.join)()
                 with log:
                     pass
     finally:
