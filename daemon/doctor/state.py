@@ -84,14 +84,14 @@ def whole(path: Path) -> Iterator[Check]:
         sentence, _, rest = str(error).partition("; ")
         yield wrong(NAME, sentence, rest.rstrip(".") or "rebookd restore FILE")
         return
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         yield wrong(NAME, str(cure(str(path), error)).rstrip("."), "rebookd restore FILE")
         return
     except OSError as error:
         yield wrong(NAME, f"{path} cannot be read ({error.strerror})", _writing(path))
         return
     if said != "ok":
-        yield wrong(NAME, f"{path} is damaged ({said})", "rebookd restore FILE")
+        yield wrong(NAME, f"{path} is damaged ({said.splitlines()[0]})", "rebookd restore FILE")
     elif version is None or version[0] not in migrate.REVISIONS:
         yield wrong(NAME, f"{path} was written by a newer rebookd", "install that version again")
     else:
@@ -122,7 +122,7 @@ def in_time(path: Path, now: datetime) -> Iterator[Check]:
                 "UNION ALL SELECT max(changed_at) FROM deliveries)"
             )
             newest = conn.execute(query).fetchone()[0]
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return  # what is wrong with the file is told already
     if newest is not None and newest / 1e6 - now.timestamp() > AHEAD.total_seconds():
         hours = (newest / 1e6 - now.timestamp()) / 3600

@@ -79,7 +79,7 @@ def _copied(source: Path, target: Path, now: datetime, made: datetime | None = N
             for leftover in (aside, Path(f"{aside}-journal")):
                 with suppress(OSError):
                     leftover.unlink(missing_ok=True)
-    except (sqlite3.DatabaseError, DatabaseError) as error:
+    except (sqlite3.DatabaseError, DatabaseError, UnicodeDecodeError) as error:
         raise cure(str(source), error) from error
     except OSError as error:
         raise StoreError(
