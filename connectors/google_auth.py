@@ -29,7 +29,7 @@ LIMITS = Limits(seconds=30.0, body_bytes=64 * 1024, redirects=0)
 """What one question to a token endpoint may cost."""
 
 _AUTH_URI = "https://accounts.google.com/o/oauth2/auth"
-_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+_TOKEN_URI = "https://oauth2.googleapis.com/token"  # nosec B105 # noqa: S105 - an address
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ Everything not named here stays as the calendar had it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,10 +22,29 @@ from connectors.ical_times import Moment, key_of
 from rules.model import Address, Timing
 
 PRODID = "-//rebookd//rebookd 0.1//EN"
+_DAMAGED = "The event's text is damaged, so it is not touched."
+_STUMBLES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What the library falls into where a line of a text is not what the standard says."""
+
 _NOT_THERE = "The meeting is no longer there under that name."
+_ONCE = (
+    *("UID", "DTSTAMP", "DTSTART", "DTEND", "DURATION"),
+    *("RECURRENCE-ID", "SEQUENCE", "ORGANIZER", "LAST-MODIFIED"),
+)
+"""What an event has once at most (RFC 5545 section 3.6.1)."""
 _RECURRENCE = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 
 
+@contextmanager
+def _careful() -> Iterator[None]:
+    """A text in which the library stumbles is damaged. Raises Rejected."""
+    try:
+        yield
+    except _STUMBLES as error:
+        raise Rejected(_DAMAGED) from error
+
+
+@_careful()
 def moved(
     raw: str,
     recurrence_id: str | None,
@@ -58,6 +79,7 @@ def moved(
     return found.with_own(event)
 
 
+@_careful()
 def labelled(raw: str, recurrence_id: str | None, category: str, *, home_zone: str = "UTC") -> str | None:
     """The resource with one more category on one meeting; None when it has it already, in any case.
 
@@ -73,12 +95,14 @@ def labelled(raw: str, recurrence_id: str | None, category: str, *, home_zone: s
     return found.with_own(event)
 
 
+@_careful()
 def itip_request(raw: str, recurrence_id: str | None, *, now: datetime, home_zone: str = "UTC") -> str:
     """METHOD:REQUEST of the one meeting as it stands (RFC 5546 section 3.2.2). Raises Rejected."""
     found = _Meeting(raw, recurrence_id, home_zone)
     return _message("REQUEST", found, found.instance(), now)
 
 
+@_careful()
 def itip_counter(
     raw: str,
     recurrence_id: str | None,
@@ -105,19 +129,20 @@ def itip_counter(
     return _message("COUNTER", found, event, now)
 
 
+def _is_damaged(event: Any) -> bool:
+    """Whether the library could not read a line, which it leaves out in silence, or one is there twice."""
+    return bool(event.errors) or any(isinstance(event.get(name), list) for name in _ONCE)
+
+
 class _Meeting:
     """One meeting in a resource: the library's components beside our own reading of them."""
 
     def __init__(self, raw: str, recurrence_id: str | None, home_zone: str) -> None:
-        try:
-            self.calendar = Calendar.from_ical(without_controls(raw))
-        except (ValueError, KeyError, IndexError) as error:
-            raise Rejected("The event's text is damaged, so it is not touched.") from error
+        self.calendar = Calendar.from_ical(without_controls(raw))
         components = [each for each in self.calendar.subcomponents if each.name == "VEVENT"]
         records = [_record(self.calendar, each, home_zone) for each in components]
-        # What the library could not read it leaves out in silence, an attendee with it.
-        if not components or None in records or any(each.errors for each in components):
-            raise Rejected("The event's text is damaged, so it is not touched.")
+        if not components or None in records or any(map(_is_damaged, components)):
+            raise Rejected(_DAMAGED)
         self._pairs = [(each, record) for each, record in zip(components, records, strict=True) if record]
         self._recurrence_id = recurrence_id
         self.home_zone = home_zone

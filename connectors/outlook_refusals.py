@@ -53,10 +53,10 @@ _RESOURCE = (
 )
 _PERMISSIONS = "The app of {account} lacks permissions; add them in its registration, under API permissions"
 _INTERACTION = "Microsoft wants {account} to be signed in to anew; {cure}"
-_PASSWORD = "The user name or the password was wrong; {cure}"  # noqa: S105 - a sentence
-_NEW_PASSWORD = "The password of {account} has run out; set a new one in a browser, and {cure}"  # noqa: S105
+_PASSWORD = "The user name or the password was wrong; {cure}"  # nosec B105 # noqa: S105 - a sentence
+_NEW_PASSWORD = "The password of {account} has run out; set a new one in a browser, and {cure}"  # nosec B105 # noqa: S105
 _SECRET = (
-    "The client_secret of {account} is wrong; take the secret's value from the app's registration, "  # noqa: S105
+    "The client_secret of {account} is wrong; take the secret's value from the app's registration, "  # nosec B105 # noqa: S105
     "not its id"
 )
 

@@ -147,7 +147,7 @@ class Examiner:
 
     def intent(self, look: Look, step: StepLook) -> Intent:
         """The message an open step asks for."""
-        assert look.verdict is not None  # noqa: S101 - an open step has one
+        assert look.verdict is not None  # nosec B101 # noqa: S101 - an open step has one
         return Intent(
             rule=look.rule.name,
             step=step.step.step,

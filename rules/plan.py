@@ -103,7 +103,7 @@ def _ahead(examiner: Examiner, rule: Rule, occurrence: Occurrence, look: Look) -
 
 
 def _finding(look: Look) -> Finding:
-    assert look.verdict is not None  # noqa: S101 - a rule that holds has one
+    assert look.verdict is not None  # nosec B101 # noqa: S101 - a rule that holds has one
     return Finding(
         rule=look.rule.name,
         detector=look.rule.when.word,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
+import subprocess  # its one use is below  # nosec B404
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ class Secret:
     def _command(self, base: Path) -> str:
         program = self.value[0]
         try:
-            done = subprocess.run(  # noqa: S603 -- the owner's own command, without a shell
+            done = subprocess.run(  # nosec B603 # noqa: S603 -- the owner's own command, without a shell
                 self.value,
                 cwd=base,
                 stdin=subprocess.DEVNULL,

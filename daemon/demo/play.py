@@ -257,7 +257,7 @@ class _Day:
     def _tell_outcome(self, office: Office, outcome: Outcome) -> None:
         with office.store.read() as conn:
             delivery = deliveries.get(conn, outcome.id)
-        assert delivery is not None  # noqa: S101 - rows are never deleted
+        assert delivery is not None  # nosec B101 # noqa: S101 - rows are never deleted
         if delivery.state is not State.SENT:
             self.teller.unsent(delivery)
             return

@@ -50,7 +50,7 @@ def _in_a_browser(browser: str, url: str, nth: int) -> str | None:
     from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - not everybody has it
 
     # A browser puts a socket into its folder of temporary files, whose path must be short.
-    with tempfile.TemporaryDirectory(prefix="rebookd-", dir="/tmp") as short, sync_playwright() as driver:
+    with tempfile.TemporaryDirectory(prefix="rebookd-", dir="/tmp") as short, sync_playwright() as driver:  # nosec B108
         try:
             started = driver.chromium.launch(executable_path=browser, env={**os.environ, "TMPDIR": short})
         except Error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
+import subprocess  # its one use is below  # nosec B404
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def _analyze(*words: str) -> tuple[str, str] | None:
     if program is None:
         return None
     try:
-        done = subprocess.run(  # noqa: S603 - a program of the system, with words of ours
+        done = subprocess.run(  # nosec B603 # noqa: S603 - a program of the system, with words of ours
             [program, "--no-pager", *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,

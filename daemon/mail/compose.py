@@ -177,7 +177,7 @@ def _fill_in(found: Found, values: Mapping[str, Any], blocks: _Blocks) -> _Words
     html = None
     if found.html is not None:
         drawn = _placed(values, blocks, lambda one: one.html, Markup(""))
-        html = Markup(found.html.render(drawn))  # noqa: S704 - rendered with escaping on
+        html = Markup(found.html.render(drawn))  # nosec B704 # noqa: S704 - rendered with escaping on
     return _Words(subject=subject, text=re.sub(r"\n{3,}", "\n\n", lines), html=html)
 
 

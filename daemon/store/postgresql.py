@@ -185,7 +185,7 @@ def insert_many(conn: Connection, table: Table, names: Sequence[str], rows: list
     quote = conn.dialect.identifier_preparer.quote
     arrays = ", ".join(f"%s::{table.c[name].type.compile(dialect=conn.dialect)}[]" for name in names)
     columns = ", ".join(map(quote, names))
-    statement = f"INSERT INTO {quote(table.name)} ({columns}) SELECT * FROM unnest({arrays})"  # noqa: S608
+    statement = f"INSERT INTO {quote(table.name)} ({columns}) SELECT * FROM unnest({arrays})"  # nosec B608 # noqa: S608
     conn.exec_driver_sql(statement, tuple(list(column) for column in zip(*rows, strict=True)))
 
 

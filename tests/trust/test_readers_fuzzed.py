@@ -273,7 +273,7 @@ def test_a_reader_only_announces(kind: str, trial: Trial, request: pytest.Fixtur
 @pytest.mark.promise("security, P3", "damaged input: YAML")
 def test_a_damaged_configuration_is_told_with_its_place(tmp_path: Path, trial: Trial) -> None:
     """Damaged copies of the examples are loaded, or every mistake is told with file, line and column."""
-    count = trial.size(12, 1500)
+    count = trial.size(12, 800)
     refused = 0
     for seed in range(count):
         chance = random.Random(f"YAML {seed}")
@@ -298,7 +298,7 @@ def test_a_damaged_configuration_is_told_with_its_place(tmp_path: Path, trial: T
 @pytest.mark.promise("security, P3", "damaged events in a calendar that is watched")
 def test_damaged_events_mail_nobody_they_do_not_name(tmp_path: Path, trial: Trial) -> None:
     """Each round ends, the good meeting among them is asked about, and no other address is written to."""
-    rounds = trial.size(1, 25)
+    rounds = trial.size(1, 12)
     mails = damaged = 0
     for number in range(rounds):
         chance = random.Random(f"rounds {number}")
