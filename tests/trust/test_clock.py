@@ -23,7 +23,7 @@ from tests.trust.conftest import Trial
 
 HOUR = timedelta(hours=1)
 YEAR = timedelta(days=365)
-MOST_PER_HOUR = 8
+MOST_PER_HOUR = 3
 
 RULES = f"""\
 version: 1
@@ -62,7 +62,7 @@ class Fickle(KeepingMailer):
     ) -> Receipt:
         """Take one message, or not, or leave it in doubt."""
         luck = 0.5 if self.calm else self._chance.random()
-        if luck < 0.08:
+        if luck < 0.3:
             raise Retryable("busy")
         receipt = super().send(sender, recipients, message, committing)
         if luck > 0.95:
@@ -91,6 +91,7 @@ class Story:
     meetings: dict[tuple[str, datetime], Meeting] = field(default_factory=dict)
     sent: dict[int, Delivery] = field(default_factory=dict)
     lately: list[datetime] = field(default_factory=list)
+    coming: list[timedelta] = field(default_factory=list)
     jumps: int = 0
 
     @property
@@ -110,7 +111,10 @@ class Story:
     def jump(self) -> None:
         """Set the clock wrong, by much or by more, or right again."""
         was = self.off
-        self.off = self.chance.choice([8 * HOUR, -8 * HOUR, YEAR, -YEAR, timedelta(), timedelta()])
+        if not self.coming:
+            self.coming = [8 * HOUR, -8 * HOUR, YEAR, -YEAR, YEAR, timedelta(), timedelta(), timedelta()]
+            self.chance.shuffle(self.coming)
+        self.off = self.coming.pop()
         self.jumps += was != self.off
         if self.off > was:
             self.lately.clear()  # for all it knows that much time passed
@@ -154,6 +158,7 @@ def _live(folder: Path, seed: int, rounds: int) -> Story:
     story = Story(world, mailer, chance)
     for number in range(14):
         story.put(f"m{number}", NOW + timedelta(hours=5 + 8 * number))
+        story.put(f"next-year-{number}", NOW + YEAR + timedelta(hours=34 + 2 * number))
     story.put("daily", NOW + 7 * HOUR, days=5)
     for number in range(rounds):
         if number % 3 == 2:
@@ -166,7 +171,7 @@ def _live(folder: Path, seed: int, rounds: int) -> Story:
 def _happens(story: Story, luck: float) -> None:
     """What else goes on: a sender dies, the daemon starts anew, people move meetings and answer."""
     world = story.world
-    meeting = story.chance.choice([one for one in story.meetings.values() if one.uid != "daily"])
+    meeting = story.chance.choice([one for one in story.meetings.values() if one.uid[0] == "m"])
     if luck < 0.1:
         with world.store.write() as conn:
             for one in deliveries.due(conn, story.clock + YEAR, 3):
@@ -198,10 +203,12 @@ def _settle_down(story: Story) -> int:
         and max(one.start + opens, since) + 3 * HOUR <= one.start + closes <= story.true
     ]
     assert [one for one in wanted if one not in left] == [], "what was still due was never sent"
-    stuck = [one for one in rows if one.state in OPEN and one.next_try_at < story.true - 3 * HOUR]
-    assert stuck == []
+    late = story.true - 3 * HOUR
+    stuck = [one for one in rows if one.state in OPEN and max(one.next_try_at, one.due) < late]
+    assert stuck == [], "something waits for ever"
     tomorrow = (since + 24 * HOUR).date().isoformat()
-    assert any(one.step == "digest" and tomorrow in one.intent_key for one in story.sent.values())
+    told = [one.intent_key for one in story.sent.values() if one.step == "digest"]
+    assert any(tomorrow in each for each in told), "no digest any more"
     return len(wanted)
 
 
@@ -209,7 +216,7 @@ def _settle_down(story: Story) -> int:
 def test_a_lying_clock_gives_no_duplicate_and_no_burst(tmp_path: Path, trial: Trial) -> None:
     """Whatever the clock does, each mail leaves once and within its step; a right clock makes good."""
     jumps = mails = due = 0
-    for seed in range(9, 9 + trial.size(1, 40)):
+    for seed in range(trial.size(1, 40)):
         story = _live(tmp_path / str(seed), seed, 24)
         due += _settle_down(story)
         ids = Counter(str(message["Message-ID"]) for _, message in story.mailer.kept)
