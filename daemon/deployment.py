@@ -73,6 +73,7 @@ class Deployment:
         self._waiting = dict(loaded.settings)
         failure = self._try_all()
         if not self.offices and failure is not None:
+            self.close()
             raise failure
 
     @property

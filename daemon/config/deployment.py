@@ -68,6 +68,8 @@ def load_all(path: Path, only: str | None = None, tell: Callable[[str], None] = 
         if only is None or place.name == only:
             tell(place.name)
             _take(found, place)
+    for name in found.broken:
+        found.settings.pop(name, None)  # of two configurations of one name neither counts
     if not found.names:
         found.problems.append(_nobody(path, only))
     if only is None:
