@@ -1,8 +1,8 @@
 """Many accounts at once: memory, freshness, and a slow server that delays nobody but itself.
 
 The installed program runs as it is, with its real threads and clock, against a server in another process.
-Time is made dense, not simulated: an hour is played in sixty times an interval of one minute's worth, so that
-every poll, change and send of it happens in a fraction of the time.
+Time is made dense, not simulated: an hour of intervals of five minutes is played as a minute of intervals of
+five seconds. Every poll, change and mail of that hour happens, sixty times as close together as it would.
 """
 
 from __future__ import annotations
