@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import getaddresses
+from datetime import UTC, datetime
+from email.utils import getaddresses, parsedate_to_datetime
 
 from daemon.mail.headers import PLUS
 from daemon.replies.mail_parts import Mime, header, headers, held_in, leaves, parsed, text_of
@@ -72,7 +74,7 @@ class LetterIn:
     ``automatic`` says why it was not written by a person, empty where it may be; ``generated`` that it says
     no more than that a program made it, perhaps at a person's click. ``forged`` is the receiving server's
     word that it is not from whom it says. ``text`` is what they wrote themselves; ``whole`` is False where
-    not all of the mail was read.
+    not all of the mail was read. ``came_at`` is when it was written or arrived, whichever says the earlier.
     """
 
     message_id: str = ""
@@ -84,6 +86,7 @@ class LetterIn:
     forged: bool = False
     text: str = ""
     whole: bool = True
+    came_at: datetime | None = None
     calendars: tuple[CalendarPart, ...] = ()
     bounces: tuple[Bounce, ...] = ()
 
@@ -105,9 +108,21 @@ def read_letter(raw: bytes, *, whole: bool = True) -> LetterIn:
         forged=_is_forged(mail),
         text=_text(parts),
         whole=whole and complete,
+        came_at=_came_at(mail),
         calendars=_calendars(parts),
         bounces=bounces,
     )
+
+
+def _came_at(mail: Mime) -> datetime | None:
+    """By its own date, and by the server that received it last; None where neither says."""
+    said = [header(mail, "Date"), header(mail, "Received").rpartition(";")[2]]
+    found = []
+    for one in said:
+        with suppress(ValueError, IndexError, TypeError, OverflowError):
+            at = parsedate_to_datetime(one.strip())
+            found.append((at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC))
+    return min(found, default=None)
 
 
 def _sender(mail: Mime) -> Address | None:

@@ -31,7 +31,7 @@ from daemon.config.settings import Settings
 from daemon.replies import imip, telling
 from daemon.replies.letter_in import LetterIn, read_letter
 from daemon.replies.taking import Taken, Taker
-from daemon.store import deliveries, optouts, replies
+from daemon.store import deliveries, optouts, replies, restored
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
 from daemon.store.errors import StoreError
@@ -50,6 +50,9 @@ PATIENCE = 2
 
 FORGED = "The receiving mail server says that it may not be from them, so I did nothing with it."
 FROM_ELSEWHERE = "I wrote to {to}, and this came from another address, so I did nothing with it."
+BEFORE_RESTORE = (
+    "It came before my memory was restored from a backup. Perhaps I acted on it then; now I did nothing."
+)
 FAILED = "I stumbled over it and did nothing with it; the log has the details."
 BOUNCED = "A mail to {to} came back, for another address than that."
 
@@ -195,7 +198,15 @@ class ReplyReader:
             return Taken(became=telling.TOLD, tell=FORGED)
         if is_stop and first.to not in mine:
             return self._taker.stop(first)
+        if self._is_forgotten(letter):
+            return Taken(became=telling.TOLD, tell=BEFORE_RESTORE)
         return self._by_calendar(letter, party) or self._taker.take(letter, party)
+
+    def _is_forgotten(self, letter: LetterIn) -> bool:
+        """Whether a state that was lost may have taken it."""
+        with self._store.read() as conn:
+            put_back = restored.of(conn)
+        return put_back is not None and (letter.came_at is None or letter.came_at <= put_back.at)
 
     def _by_calendar(self, letter: LetterIn, party: list[Delivery]) -> Taken | None:
         """What a calendar part answers; None where there is no such part."""

@@ -14,7 +14,7 @@ from connectors.base import ConnectorError, Cursor, Haul, Inbox, Incoming, Needs
 from connectors.imap_inbox import ImapInbox
 from connectors.imap_wire import ImapServer
 from daemon.office import Office
-from daemon.store import agreements, answers, attendance, deliveries, optouts, replies
+from daemon.store import agreements, answers, attendance, deliveries, optouts, replies, restored
 from daemon.store.agreements import Agreement
 from daemon.store.answers import Answer
 from daemon.store.deliveries import Delivery
@@ -509,3 +509,18 @@ def test_numbers_that_have_shifted_are_not_guessed(tmp_path: Path, inbox: KeptIn
         assert second.start is not None
         assert agreements.of(conn, second.identity, second.start) is None
     room.office.close()
+
+
+def test_a_reply_from_before_a_restore_is_the_owners(room: Room) -> None:
+    """The state that was lost may have acted on it; that they want no more mails is obeyed all the same."""
+    asked = room.offered()
+    with room.world.store.write() as conn:
+        restored.begin(conn, room.world.clock.at, room.world.clock.at)
+    room.arrive(to_delivery("1", asked))
+    room.round()
+    assert room.agreement() is None
+    assert any("before my memory was restored" in one for one in room.notices())
+    room.arrive(to_delivery("", asked, subject="stop", name="2"))
+    room.round()
+    with room.world.store.read() as conn:
+        assert [one.pattern for one in optouts.list_(conn)] == [JO]
