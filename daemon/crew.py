@@ -25,8 +25,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-PAUSE = 1
-"""Seconds between two looks into the outbox."""
+PAUSE = 1.0
+"""Seconds between two looks into the outbox; what was just decided is looked at at once."""
 
 LOGIN_AGAIN = timedelta(hours=1)
 """How long an account that needs a sign-in is left alone."""
@@ -51,6 +51,7 @@ class Crew:
         self.office = office
         self.owner = owner
         self.beats = Beats()
+        self.pause = PAUSE
         self.failure: StoreError | None = None
         self._threads: list[threading.Thread] = []
 
@@ -135,7 +136,7 @@ class Crew:
         office, part = self.office, threading.current_thread().name
         while not office.stopping.is_set():
             self._guarded(part, SEND_PATIENCE, office.send)
-            office.nudged.wait(PAUSE)
+            office.nudged.wait(self.pause)
             office.nudged.clear()
         self.beats.forget(part)
 

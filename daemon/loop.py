@@ -18,7 +18,7 @@ import structlog
 
 from daemon.beats import Beats
 from daemon.clock import Clock
-from daemon.crew import Crew
+from daemon.crew import PAUSE, Crew
 from daemon.deployment import Deployment
 from daemon.office import Office
 from daemon.store import calendars, deliveries
@@ -44,6 +44,9 @@ STATUS_EVERY = 60
 STATUS_PATIENCE = 300.0
 """Seconds without a sign of life after which that counts as stuck."""
 
+MOST_IN_A_TICK = 20
+"""So many owners have their turn in one tick: more of them wait a little longer, and cost no more."""
+
 _MOST_NAMED = 10
 
 
@@ -59,6 +62,7 @@ class Daemon:
         self._crews: dict[str, Crew] = {}
         self._answers: AnswerPages | None = None
         self._dashboards: Dashboards | None = None
+        self._turns: list[str] = []
         self._fed = 0.0
 
     def run(self) -> None:
@@ -130,6 +134,8 @@ class Daemon:
                 rules=len(office.settings.policy.rules),
                 **({"owner": name} if is_many else {}),
             )
+        for crew in self._crews.values():
+            crew.pause = PAUSE * max(1.0, len(self._crews) / MOST_IN_A_TICK)
         self._settle()
 
     def _serve(self, name: str, crew: Crew) -> None:
@@ -207,13 +213,21 @@ class Daemon:
         return None
 
     def _tick(self) -> None:
-        for crew in self._crews.values():
+        for name in self._in_turn():
             if self._stop.is_set():
                 return
-            crew.tick(len(self._crews))
+            self._crews[name].tick(len(self._crews))
             every = self._notifier.watchdog_every
             if every and time.monotonic() - self._fed > every:
                 self._feed_watchdog()  # the turns of many take their time
+
+    def _in_turn(self) -> list[str]:
+        """Whose turn it is: everybody's, or of many those who waited longest."""
+        waiting = [name for name in self._turns if name in self._crews]
+        waiting += [name for name in self._crews if name not in self._turns]
+        now, later = waiting[:MOST_IN_A_TICK], waiting[MOST_IN_A_TICK:]
+        self._turns = later + now
+        return now
 
     def _feed_watchdog(self) -> None:
         self._fed = time.monotonic()
