@@ -65,7 +65,8 @@ class Story:
             start = at(50 + EVERY * number)
             text = event(f"own-{number}", start, {_guest("own", number): "NEEDS-ACTION"})
             world.put("own", f"own-{number}", text)
-            account.strange(f"ask{number}", 12.5 + 3 * number, {f"v{number}@other.example": "NEEDS-ACTION"})
+        for number in range(45):
+            account.strange(f"ask{number}", 12.5 + 2 * number, {f"v{number}@other.example": "NEEDS-ACTION"})
         self.pass_hour()
         account.put("refused", 300, {ANN: "DECLINED"})
         account.holds("again", 330, {ANN: "ACCEPTED"})
