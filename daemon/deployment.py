@@ -15,7 +15,7 @@ import structlog
 
 from connectors.base import ConnectorError
 from daemon.clock import Clock
-from daemon.config.deployment import Loaded, load_all
+from daemon.config.deployment import Loaded, load_all, places
 from daemon.config.problems import ConfigProblems, Problem
 from daemon.config.settings import Settings
 from daemon.office import Office
@@ -55,6 +55,7 @@ class Deployment:
         self._states = States(clock)
         self._waiting: dict[str, Settings] = {}
         self._problems: list[Problem] = []
+        self._named: set[str] = set()
         self.is_many = config.is_dir()
         self.offices: dict[str, Office] = {}
         self.left_out: set[str] = set()
@@ -64,8 +65,7 @@ class Deployment:
 
         Raises ConfigProblems, ConnectorError or StoreError where nobody can have one.
         """
-        loaded = load_all(self._config, self._only, self._tell)
-        self._problems = loaded.every_problem()
+        loaded = self._load()
         if not loaded.settings:
             raise ConfigProblems(self._problems)
         _say(loaded, "left out until it is corrected")
@@ -75,6 +75,15 @@ class Deployment:
         if not self.offices and failure is not None:
             self.close()
             raise failure
+
+    def _load(self) -> Loaded:
+        """Read all files anew."""
+        loaded = load_all(self._config, self._only, self._tell)
+        self._problems = loaded.every_problem()
+        self._named = {*loaded.names, *(one.tenant for one in loaded.settings.values())}
+        if self._only is not None:
+            self._named |= {place.name for place in places(self._config)}
+        return loaded
 
     @property
     def problems(self) -> Sequence[Problem]:
@@ -86,8 +95,7 @@ class Deployment:
 
         Whoever is not named keeps what they have, and the log says why.
         """
-        loaded = load_all(self._config, self._only, self._tell)
-        self._problems = loaded.every_problem()
+        loaded = self._load()
         _say(loaded, "configuration kept as it was")
         if not loaded.settings:
             return {}
@@ -169,8 +177,8 @@ class Deployment:
             return
         with store.read() as conn:
             known = remembered(conn)
-        everybody = [*self._waiting.values(), *(one.settings for one in self.offices.values())]
-        strangers = sorted(known - {one.tenant for one in everybody} - self.left_out)
+        everybody = self._named | {one.settings.tenant for one in self.offices.values()}
+        strangers = sorted(known - everybody)
         if settings.tenant not in known and strangers:
             raise _wrong(
                 settings,

@@ -160,6 +160,13 @@ def test_a_reload_takes_up_lets_go_and_keeps_whoever_is_broken(tmp_path: Path) -
         assert found.missing == []
         write(tmp_path, "dana.yaml", state="other.db")
         assert "dana" not in found.reload(), "the state cannot change while running"
+        for each in ("dana", "gil"):
+            (tmp_path / f"{each}.yaml").unlink()
+        write(tmp_path, "hal.yaml", "owner: gil\n")
+        write(tmp_path, "ida.yaml", "owner: ida\n")
+        assert {"dana": True, "gil": True, "hal": False, "ida": False}.items() <= {
+            name: office is None for name, office in found.reload().items()
+        }.items(), "whoever is renamed takes their memory along"
     finally:
         found.close()
 
