@@ -21,6 +21,8 @@ CLIENTS = ("acme", "beta", "cora")
 CANARIES = {"acme": "qaaq", "beta": "qbbq", "cora": "qccq"}
 """What stands in every word of a client's; no digest and no word of ours has a q beside another."""
 
+MET_BY_SAM = 6
+
 RULES = """\
 version: 1
 guard: {first_sync: act, max_per_run: 1000, max_per_hour: 1000, per_recipient_per_day: 1000}
@@ -58,7 +60,7 @@ def _event(client: str, number: int, hours: float, answer: str, chance: random.R
     """A meeting whose every word is its client's."""
     canary, form, start = f"{CANARIES[client]}{number}", "%Y%m%dT%H%M%SZ", at(hours)
     them = f"mailto:{canary}@{client}.example"
-    is_mine = chance.random() < 0.7
+    is_mine = number < MET_BY_SAM or chance.random() < 0.7
     lines = [
         "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//example//EN", "BEGIN:VEVENT", f"UID:uid-{canary}",
         f"DTSTAMP:{at(-99):{form}}", f"CREATED:{at(-99):{form}}", f"DTSTART:{start:{form}}",
@@ -67,8 +69,8 @@ def _event(client: str, number: int, hours: float, answer: str, chance: random.R
         "ORGANIZER;CN=Dana:mailto:dana@va.example" if is_mine else f"ORGANIZER;CN=Chair {canary}:{them}",
         f"ATTENDEE;CN=Name {canary};PARTSTAT={answer}:{them}",
         *(["ATTENDEE;PARTSTAT=ACCEPTED:mailto:dana@va.example"] if not is_mine else []),
-        *([f"ATTENDEE;CN=Sam {canary};PARTSTAT={answer}:mailto:sam@shared.example"] * (number % 3 == 0)),
-        *(["STATUS:CANCELLED"] if chance.random() < 0.1 else []),
+        *([f"ATTENDEE;CN=Sam {canary};PARTSTAT={answer}:mailto:sam@shared.example"] * (number % 2 == 0)),
+        *(["STATUS:CANCELLED"] if number >= MET_BY_SAM and chance.random() < 0.1 else []),
         "END:VEVENT", "END:VCALENDAR", "",
     ]  # fmt: skip
     return "\r\n".join(lines)
@@ -82,6 +84,8 @@ def _lived(folder: Path, seed: int, meetings: int) -> Desk:
         client = CLIENTS[number % 3]
         hours = chance.choice([1, 2, 24, 24.25, 25, 47, 47.5])
         answers = ["NEEDS-ACTION", "ACCEPTED", "DECLINED"]
+        if number < MET_BY_SAM:
+            hours, answers = 47, answers[:1]  # of each client one of which Sam is asked at the same time
         desk.put(client, f"e{number}", _event(client, number, hours, chance.choice(answers), chance))
     for hours in (0.1, 0.2, 3, 20, 24.5):
         desk.round(hours)
