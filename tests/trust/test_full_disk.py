@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import subprocess
 import time
@@ -72,18 +73,16 @@ def test_a_disk_that_fills_at_any_write_costs_no_mail_and_doubles_none(tmp_path:
     with house(tmp_path) as place:
         full = Full(place, tmp_path / "calls")
         full.recover()  # makes the state
-        assert not full.full_from(60_000)
-        writes = sum(call == "pwrite64" for call, _, _ in strace.read(tmp_path / "calls"))
-        chosen = range(1, writes + 1) if trial.full else (1, writes // 6, writes // 3)
         met = 0
-        for number in chosen:
-            met += full.full_from(number)
+        for number in itertools.count(1) if trial.full else (1, 20, 40):
+            if not full.full_from(number):
+                break  # a round makes no more writes than this
+            met += 1
             full.recover()
         full.lives.settle()
         verdict = judge(place, full.wanted, full.lives.restarts)
-    assert met >= len(chosen) // 2
     assert full.refused
-    trial.saw(f"{met} of {writes} writes", f"{full.refused} rounds refused; {verdict}")
+    trial.saw(f"{met} writes", f"{full.refused} rounds refused; {verdict}")
 
 
 @contextlib.contextmanager
@@ -101,7 +100,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 @pytest.mark.promise("P1, P2", "a real disk of 1 MiB, filled up before each round")
 def test_a_disk_without_space_sends_nothing_until_there_is_some(tmp_path: Path, trial: Trial) -> None:
     """Some rounds send, some refuse; in the end each mail has arrived once, or is unknown and told."""
-    rounds = trial.size(3, 40)
+    rounds = trial.size(3, 30)
     folder = tmp_path / "disk"
     folder.mkdir()
     with small_disk(folder, "1m"), house(tmp_path) as place:
@@ -115,7 +114,7 @@ def test_a_disk_without_space_sends_nothing_until_there_is_some(tmp_path: Path, 
         for number in range(rounds):
             full.due()
             left = shutil.disk_usage(folder).free
-            filler.write_bytes(b"x" * max(0, left - 4096 * (number % 40)))
+            filler.write_bytes(b"x" * max(0, left - 16384 * (number % 40)))
             before = len(arrivals(place))
             process = full.lives.begin("run", "--once")
             process.join(strace.PATIENCE)
