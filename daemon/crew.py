@@ -1,6 +1,6 @@
-"""The threads of one office: one polls each account, one sends, one reads replies; the daemon ticks for it.
+"""The engine of one machine: threads for one office, one polls each account, one sends, one reads replies.
 
-Whatever goes wrong in one crew is its own; of several owners each has one.
+The daemon ticks for it. Whatever goes wrong in one crew is its own; of several owners each has one.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
 
 from connectors.allowance import CHANGES, WHOLE
+from daemon import steps
 from daemon.beats import Beats
+from daemon.engine import Key, Next, Step
 from daemon.memory import give_back, share_heaps
 from daemon.office import Office
-from daemon.poll import PollReport
 from daemon.store.errors import StoreError
 
 log = structlog.get_logger()
@@ -28,17 +30,22 @@ T = TypeVar("T")
 PAUSE = 1.0
 """Seconds between two looks into the outbox; what was just decided is looked at at once."""
 
-LOGIN_AGAIN = timedelta(hours=1)
-"""How long an account that needs a sign-in is left alone."""
-
-POLL_PATIENCE = CHANGES.seconds + WHOLE.seconds + 60
 DECIDE_PATIENCE = 120.0
-SEND_PATIENCE = 300.0
-REPLY_PATIENCE = 300.0
+PATIENCE = {Step.POLL: CHANGES.seconds + WHOLE.seconds + 60, Step.READ: 300.0, Step.DELIVER: 300.0}
 """Seconds without a sign of life after which a part counts as stuck."""
 
-REPLIES_EVERY = timedelta(minutes=1)
-"""Between two looks into the inbox."""
+_WORDS = {Step.POLL: "poll", Step.READ: "replies", Step.DELIVER: "send"}
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What one thread does again and again: at the moment it was submitted for, or a ``rest`` later."""
+
+    step: Step
+    account: str
+    rest: float
+    wake: threading.Event
+    at: datetime | None = None
 
 
 class Crew:
@@ -53,6 +60,7 @@ class Crew:
         self.beats = Beats()
         self.pause = PAUSE
         self.failure: StoreError | None = None
+        self._lanes: dict[tuple[Step, str], _Lane] = {}
         self._threads: list[threading.Thread] = []
 
     def begin(self) -> None:
@@ -60,27 +68,37 @@ class Crew:
         share_heaps()
         with self._named():
             self.office.start()
-        self._threads = [
-            self._thread(f"poll {self._of(account)}", self._poll_for_ever, account)
-            for account in self.office.settings.accounts
-        ]
-        self._threads.append(self._thread(self._part("send"), self._send_for_ever))
+        for account, configured in self.office.settings.accounts.items():
+            self._open(Step.POLL, account, configured.poll_every.delta.total_seconds(), threading.Event())
+        self._open(Step.DELIVER, "", self.pause, self.office.nudged)
         if self.office.settings.config.mail.reads_replies:
-            self._threads.append(self._thread(self._part("replies"), self._read_for_ever))
+            self._open(Step.READ, "", steps.REPLIES_EVERY.total_seconds(), threading.Event())
+        self._threads = [self._thread(lane) for lane in self._lanes.values()]
         for thread in self._threads:
             thread.start()
+
+    def submit(self, step: Step, key: Key, run_at: datetime | None = None) -> None:
+        """Have a step done at ``run_at`` (UTC) or at once; what there is to decide, the next tick finds."""
+        lane = self._lanes.get((step, key.account))
+        if lane is None:
+            return
+        lane.at = run_at
+        if run_at is None:
+            lane.wake.set()
 
     def tick(self, crews: int = 1) -> None:
         """Decide on what changed or came due; the next turn comes after that of all ``crews``."""
         part = self._part("decide")
         with self._named():
-            self._guarded(part, DECIDE_PATIENCE, self._decide)
+            self._follow(self._guarded(part, DECIDE_PATIENCE, lambda: steps.decide(self.office)) or [])
         self.beats.beat(part, DECIDE_PATIENCE * crews)
 
     def stop(self) -> None:
         """Let everyone finish what is in hand, and nothing more."""
         self.office.stopping.set()
         self.office.nudged.set()
+        for lane in self._lanes.values():
+            lane.wake.set()
 
     def join(self, deadline: float) -> list[str]:
         """Wait for the threads, up to this monotonic time; the names of those that are late."""
@@ -92,64 +110,48 @@ class Crew:
             self.office.close()
         return late
 
-    def _part(self, word: str) -> str:
-        return f"{word} {self.owner}" if self.owner else word
-
-    def _of(self, account: str) -> str:
-        return f"{self.owner}/{account}" if self.owner else account
+    def _part(self, word: str, account: str = "") -> str:
+        whose = "/".join(name for name in (self.owner, account) if name)
+        return f"{word} {whose}" if whose else word
 
     def _named(self) -> AbstractContextManager[object]:
         """What is logged meanwhile says whose it is, where there are several."""
         return structlog.contextvars.bound_contextvars(**({"owner": self.owner} if self.owner else {}))
 
-    def _thread(self, name: str, work: Callable[..., None], *args: str) -> threading.Thread:
+    def _open(self, step: Step, account: str, rest: float, wake: threading.Event) -> None:
+        self._lanes[step, account] = _Lane(step, account, rest, wake)
+
+    def _thread(self, lane: _Lane) -> threading.Thread:
         def run() -> None:
             with self._named():
-                work(*args)
+                self._work(lane)
 
+        name = self._part(_WORDS[lane.step], lane.account)
         return threading.Thread(target=run, name=name, daemon=True)
 
-    def _decide(self) -> None:
-        decided = self.office.decide()
-        for intent in decided.planned:
-            log.info("planned", rule=intent.rule, step=intent.step, uid=intent.key.uid, reason=intent.reason)
-        if decided.planned:
-            self.office.nudged.set()
-
-    def _poll_for_ever(self, account: str) -> None:
+    def _work(self, lane: _Lane) -> None:
         office, part = self.office, threading.current_thread().name
-        every = office.settings.accounts[account].poll_every.delta
+        patience = PATIENCE[lane.step]
 
         def moving(*_: object) -> None:
             """A long first read moves, too."""
-            self.beats.beat(part, POLL_PATIENCE)
+            self.beats.beat(part, patience)
 
         while not office.stopping.is_set():
-            report = self._guarded(part, POLL_PATIENCE, lambda: office.poll(account, moving))
-            wait = pause(report, every).total_seconds()
-            self.beats.beat(part, wait + POLL_PATIENCE)
-            give_back()
-            office.stopping.wait(wait)
+            lane.at = None
+            done = self._guarded(part, patience, lambda: steps.do(lane.step, office, lane.account, moving))
+            self._follow(done or [])
+            wait = lane.rest if lane.at is None else (lane.at - office.clock.now()).total_seconds()
+            self.beats.beat(part, wait + patience)
+            if lane.step is not Step.DELIVER:
+                give_back()
+            lane.wake.wait(max(0.0, wait))
+            lane.wake.clear()
         self.beats.forget(part)
 
-    def _send_for_ever(self) -> None:
-        office, part = self.office, threading.current_thread().name
-        while not office.stopping.is_set():
-            self._guarded(part, SEND_PATIENCE, office.send)
-            office.nudged.wait(self.pause)
-            office.nudged.clear()
-        self.beats.forget(part)
-
-    def _read_for_ever(self) -> None:
-        """Look into the inbox, seldom where only its owner can mend that it cannot be read."""
-        office, part = self.office, threading.current_thread().name
-        while not office.stopping.is_set():
-            report = self._guarded(part, REPLY_PATIENCE, office.read_replies)
-            wait = LOGIN_AGAIN if report is not None and report.for_owner else REPLIES_EVERY
-            self.beats.beat(part, wait.total_seconds() + REPLY_PATIENCE)
-            give_back()
-            office.stopping.wait(wait.total_seconds())
-        self.beats.forget(part)
+    def _follow(self, following: list[Next]) -> None:
+        for one in following:
+            self.submit(one.step, Key(owner=self.owner, account=one.account), one.run_at)
 
     def _guarded(self, part: str, patience: float, work: Callable[[], T]) -> T | None:
         """Do it, whatever it raises; only a failing store ends the crew."""
@@ -164,12 +166,3 @@ class Crew:
             self.beats.beat(part, patience)
             return done
         return None
-
-
-def pause(report: PollReport | None, every: timedelta) -> timedelta:
-    """How long to leave an account alone after a poll."""
-    if report is None or report.ok:
-        return every
-    if any(trouble.kind == "sign-in needed" for trouble in report.troubles):
-        return max(every, LOGIN_AGAIN)
-    return max(every, timedelta(seconds=report.retry_after or 0))

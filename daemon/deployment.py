@@ -35,7 +35,7 @@ class Deployment:
     """The owners' offices by name, or that of ``only`` one of them.
 
     ``make`` makes an office from settings and the store of their owner. ``tell`` hears whose turn it is while
-    files are read.
+    files are read. ``shared`` leaves the state open to other workers.
     """
 
     def __init__(
@@ -46,13 +46,14 @@ class Deployment:
         only: str | None = None,
         make: Callable[[Settings, Store], Office] | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        shared: bool = False,
     ) -> None:
         self._config = config
         self._clock = clock
         self._only = only
         self._make = make or (lambda settings, store: Office(settings, store, clock))
         self._tell = tell
-        self._states = States(clock)
+        self._states = States(clock, shared=shared)
         self._waiting: dict[str, Settings] = {}
         self._problems: list[Problem] = []
         self._named: set[str] = set()
@@ -196,8 +197,9 @@ class Deployment:
 class States:
     """The open states of a process, each held once however many owners it has."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, shared: bool = False) -> None:
         self._clock = clock
+        self._shared = shared
         self._open: dict[str, tuple[Store, ExitStack]] = {}
         self._guard = threading.Lock()
 
@@ -207,7 +209,7 @@ class States:
         with self._guard:
             if place not in self._open:
                 with ExitStack() as stack:
-                    stack.enter_context(lock(place))
+                    stack.enter_context(lock(place, shared=self._shared))
                     store = open_store(place, self._clock.now(), settings.tenant)
                     stack.callback(store.close)
                     self._open[place] = store, stack.pop_all()

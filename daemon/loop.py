@@ -26,6 +26,7 @@ from daemon.store.errors import StoreError
 from daemon.systemd import Notifier
 
 if TYPE_CHECKING:
+    from daemon.cluster.node import Node
     from daemon.dashboard.serving import Dashboards
     from daemon.web.server import Server
     from daemon.web.serving import AnswerPages
@@ -51,11 +52,22 @@ _MOST_NAMED = 10
 
 
 class Daemon:
-    """Runs everybody's office until it is told to stop; lives on the main thread."""
+    """Runs everybody's office until it is told to stop; lives on the main thread.
 
-    def __init__(self, config: Path, clock: Clock, only: str | None = None) -> None:
+    With a ``node`` it is a worker among others, who share the work out among themselves.
+    """
+
+    def __init__(self, config: Path, clock: Clock, only: str | None = None, node: Node | None = None) -> None:
         self._notifier = Notifier()
-        self._deployment = Deployment(config, clock, only=only, tell=lambda _: self._notifier.alive())
+        self._node = node
+        self._deployment = Deployment(
+            config,
+            clock,
+            only=only,
+            make=node.make if node else None,
+            tell=lambda _: self._notifier.alive(),
+            shared=node is not None,
+        )
         self._beats = Beats()
         self._stop = threading.Event()
         self._reload = threading.Event()
@@ -76,13 +88,21 @@ class Daemon:
         signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
         try:
             self._deployment.open()
+            if self._node is not None:
+                self._node.open(self._deployment)
             self._begin(self._deployment.offices)
+            if self._node is not None:
+                self._node.start(self._crews, self._beats)
             self._notifier.ready(self._watching())
             failure = self._turn()
             self._notifier.stopping()
             log.info("stopping")
+            if self._node is not None:
+                self._node.stop()
             self._end(self._crews.values(), self._stop_serving())
         finally:
+            if self._node is not None:
+                self._node.close()
             self._deployment.close()
         if failure is not None:
             raise failure
@@ -117,7 +137,8 @@ class Daemon:
         """A crew for each of these offices, and their pages. Raises StoreError for one that stands alone."""
         is_many = self._deployment.is_many
         for name, office in offices.items():
-            crew = self._crews[name] = Crew(office, name if is_many else "")
+            make = self._node.member if self._node else Crew
+            crew = self._crews[name] = make(office, name if is_many else "")
             try:
                 crew.begin()
             except StoreError as error:

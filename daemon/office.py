@@ -160,15 +160,15 @@ class Office:
 
         return links(self.settings)
 
-    def start(self) -> None:
+    def start(self, *, alone: bool = True) -> None:
         """Take up what an earlier run left: broken-off deliveries, and rules that changed since.
 
-        Only one process at a time may do this on one state: whoever holds its lock.
+        ``alone`` says that nobody else works on this state now, which its lock vouches for.
         """
         now = self.clock.now()
         self._hindsight.look(now)
         restoring.take_up(self.store, self.settings.owner.addresses[0], now)
-        self.outbox.recover(now, alone=True)
+        self.outbox.recover(now, alone=alone)
         with self.store.write() as conn:
             if noted(conn, _RULES_NOTE) != self.settings.fingerprint:
                 agenda.wake_all(conn, now)

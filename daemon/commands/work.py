@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,21 +20,27 @@ from daemon.store import agenda, attendance, calendars
 from rules.attendance import WORDS
 from rules.model import Occurrence, OccurrenceKey
 
+if TYPE_CHECKING:
+    from daemon.cluster.node import Node
+
 MOST_AT_ONCE = 8
 """So many owners have their round side by side."""
 
 
 @click.command()
 @click.option("--once", is_flag=True, help="One round of poll, decide and send, then exit.")
+@click.option("--worker", is_flag=True, help="Run as one of many workers on one PostgreSQL.")
 @click.pass_context
-def run(ctx: click.Context, once: bool) -> None:
+def run(ctx: click.Context, once: bool, worker: bool) -> None:
     """Run the daemon."""
     root = ctx.find_root()
     path, owner = find_config(root.obj), root.params.get("owner")
+    if once and worker:
+        raise click.UsageError("--once is a round of one machine; leave out --once or --worker")
     if not once:
         from daemon.loop import Daemon  # noqa: PLC0415 - a round needs no loop
 
-        Daemon(path, clock, owner).run()
+        Daemon(path, clock, owner, _node() if worker else None).run()
         return
     deployment = Deployment(path, clock, only=owner)
     try:
@@ -41,6 +48,17 @@ def run(ctx: click.Context, once: bool) -> None:
         ctx.exit(_rounds(deployment))
     finally:
         deployment.close()
+
+
+def _node() -> Node:
+    missing = [name for name in ("procrastinate", "psycopg") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Failure(
+            f"--worker needs {' and '.join(missing)}; install the extra: pipx install 'rebookd[postgres]'"
+        )
+    from daemon.cluster.node import Node  # noqa: PLC0415 - an extra
+
+    return Node(clock)
 
 
 def _rounds(deployment: Deployment) -> int:

@@ -88,8 +88,8 @@ def name_of_process() -> str:
 
 
 @contextmanager
-def lock(said: str, owner: str) -> Iterator[None]:
-    """Hold an owner's state for this process alone; workers on many machines do without.
+def lock(said: str, owner: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold an owner's state for this process alone, or ``shared`` among the workers of many machines.
 
     The lock goes with the connection, and that with the process. Raises StoreError naming the other one.
     """
@@ -100,7 +100,8 @@ def lock(said: str, owner: str) -> Iterator[None]:
     number = postgresql.key("daemon", owner)
     try:
         with engine.connect() as conn:
-            taken = conn.execute(select(func.pg_try_advisory_lock(number))).scalar_one()
+            take = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
+            taken = conn.execute(select(take(number))).scalar_one()
             holder = "" if taken else conn.execute(_HOLDER, {"number": number}).scalar_one_or_none()
             conn.rollback()  # the lock is the session's and stays
             if not taken:

@@ -13,16 +13,16 @@ from daemon.store.errors import StoreError
 
 
 @contextmanager
-def lock(path: str | Path, owner: str = "default") -> Iterator[None]:
+def lock(path: str | Path, owner: str = "default", *, shared: bool = False) -> Iterator[None]:
     """Hold the state file ``path`` for this process alone, through ``PATH.lock``.
 
-    The lock goes with the process, however it ends. In a database each ``owner`` has a lock. Raises
-    StoreError naming the other process.
+    The lock goes with the process, however it ends. In a database each ``owner`` has a lock, which can be
+    ``shared`` among workers. Raises StoreError naming the other process.
     """
     if postgresql.is_address(str(path)):
         from daemon.store import database  # noqa: PLC0415 - few need it
 
-        with database.lock(str(path), owner):
+        with database.lock(str(path), owner, shared=shared):
             yield
         return
     state = Path(path).expanduser().resolve()

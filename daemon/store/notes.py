@@ -18,6 +18,13 @@ def noted(conn: Connection, key: str) -> str | None:
     return conn.execute(query).scalar_one_or_none()
 
 
+def noted_all(conn: Connection, beginning: str) -> dict[str, str]:
+    """Everything noted under a key that begins like this."""
+    c, start = meta.c, _PREFIX + beginning
+    query = select(c.key, c.value).where(c.owner == owner_of(conn), c.key.startswith(start, autoescape=True))
+    return {row.key.removeprefix(_PREFIX): row.value for row in conn.execute(query)}
+
+
 def note(conn: Connection, key: str, value: str) -> None:
     """Note a value, replacing what was there."""
     statement = insert(meta).values(owner=owner_of(conn), key=_PREFIX + key, value=value)

@@ -97,6 +97,11 @@ def shown(url: URL | str) -> str:
     return place.render_as_string(hide_password=True)
 
 
+def conninfo(said: str) -> str:
+    """The address as libpq takes it, with everything it holds: not to be shown."""
+    return address(said).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def has_password(said: str) -> bool:
     """Whether an address holds a password, which others may then read."""
     url = address(said)

@@ -143,7 +143,9 @@ def test_a_click_moves_the_meeting(tmp_path: Path, browser: Browser) -> None:
             assert "SEQUENCE:1" in after
             life.process.send_signal(signal.SIGHUP)
             assert life.logs("configuration reloaded")
-            assert life.log.read_text().count("answer pages are served") == 1, "nobody is turned away meanwhile"
+            assert life.log.read_text().count("answer pages are served") == 1, (
+                "nobody is turned away meanwhile"
+            )
             page.reload()
             assert page.get_by_role("heading", name="A new time is agreed").is_visible()
             assert life.stop() == 0

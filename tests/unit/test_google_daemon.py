@@ -12,8 +12,8 @@ import pytest
 
 from daemon.clock import SetClock
 from daemon.config.settings import load
-from daemon.crew import LOGIN_AGAIN, pause
 from daemon.office import Office, Round
+from daemon.steps import LOGIN_AGAIN, pause
 from daemon.store import Store, calendars, deliveries
 from rules.delivery import State
 from tests.support.desk import DANA, Desk, desk

@@ -1,0 +1,1 @@
+"""One deployment on many machines: PostgreSQL holds the state, Procrastinate the jobs."""
