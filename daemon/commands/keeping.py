@@ -12,7 +12,7 @@ from daemon.config.settings import Settings
 from daemon.exits import Failure
 from daemon.own_keys import beside_state
 from daemon.store import backup as copies
-from daemon.store import restored
+from daemon.store import fence, restored
 from daemon.store.lock import lock
 
 
@@ -75,18 +75,20 @@ def restore(ctx: click.Context, file: Path | None, in_place: bool) -> None:
     if (file is None) is not in_place:
         raise click.UsageError("name a backup, or use --in-place where the state file is one")
     settings = _one_of(ctx)
-    state, now = settings.state.resolve() if in_place else _state(settings), clock.now()
+    now = clock.now()
     with lock(settings.memory):
         if file is not None:
+            state = _state(settings)
             if file.exists() and state.exists() and file.samefile(state):
                 raise Failure(f"{file} is the state file itself; to say that it is a backup, use --in-place")
             kept = copies.put_back(file.absolute(), state, now)
             if kept is not None:
                 click.echo(f"what lay there before is kept as {kept}", err=True)
-        with opened(settings, must_exist=True) as store, store.write() as conn:
+        with opened(settings, must_exist=True) as store, store.write() as conn, fence.lifted(conn):
             restored.say_backup(conn, restored.last_sign(conn, now))
             made = restored.backup_of(conn) or now
     click.echo(
-        f"{state} is as it was on {local(made, settings.owner.zone)}. The next run reads the calendars anew; "
-        "what may have been sent since then waits for your word: rebookd outbox list --state held"
+        f"{settings.place} is as it was on {local(made, settings.owner.zone)}. The next run reads the "
+        "calendars anew; what may have been sent since then waits for your word: "
+        "rebookd outbox list --state held"
     )

@@ -20,9 +20,10 @@ from daemon.store.lock import lock
 from daemon.store.watermark import Watermark, beside
 from rules.delivery import PERHAPS_SENT, Event, State
 from rules.model import Restored
+from tests.support.databases import empty_database
 from tests.support.house import event
 from tests.support.meetings import JO, NOW
-from tests.support.offices import World, at
+from tests.support.offices import CONFIG, World, at
 from tests.support.stores import fresh_store, intent
 
 RULES = """\
@@ -129,6 +130,28 @@ def test_a_machine_put_back_whole_can_be_told(world: World) -> None:
     world.office = world.open()
     with world.store.read() as conn:
         assert restored.of(conn) is not None
+
+
+@pytest.mark.postgresql
+def test_a_database_put_back_is_told_to_every_owner(tmp_path: Path) -> None:
+    """One word holds for all whose rows it has, also for those whose own files are broken just then."""
+    place = empty_database()
+    names = ["dana", "eli", "fay"]
+    for name in names:
+        open_store(place, NOW, name).close()
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rules.yaml").write_text("version: 1\nrules: []\n")
+        accounts = "  own: {caldav: {url: https://dav.example/, username: d, password: {env: X}}}"
+        text = CONFIG.format(accounts=accounts) + f"state: {place}\n"
+        (tmp_path / name / "config.yaml").write_text(text + ("colour: red\n" if name == "fay" else ""))
+    words = ["--config", str(tmp_path), "restore", "--in-place"]
+    with lock(place, shared=True):
+        assert "already running" in CliRunner().invoke(main, words).output
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    for name in names:
+        with closing(open_store(place, NOW, name)) as store, store.read() as conn:
+            assert restored.backup_of(conn) is not None, name
 
 
 def test_what_waited_in_a_backup_waits_for_the_owner(tmp_path: Path) -> None:
