@@ -58,9 +58,14 @@ class Settings:
 
     @property
     def state(self) -> Path:
-        """The state file; for a database, the file beside which keys lie as they would without it."""
-        said = ALONE_STATE if self.in_database else self.config.state
-        return self.base / Path(said).expanduser()
+        """The state file; for a database, the file beside which keys and sign-ins lie as if there were one.
+
+        That is beside the configuration; under systemd in the service's own folder, the only place where it
+        may write.
+        """
+        if not self.in_database:
+            return self.base / Path(self.config.state).expanduser()
+        return self.base / os.environ.get("STATE_DIRECTORY", "").partition(":")[0] / ALONE_STATE
 
     @property
     def in_database(self) -> bool:

@@ -145,7 +145,9 @@ def test_the_password_comes_from_outside(server: Server, monkeypatch: pytest.Mon
         server.drop(name)
 
 
-def test_a_password_in_the_configuration_is_warned_of(tmp_path: Path) -> None:
+def test_a_password_in_the_configuration_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And is not shown where the place is named."""
     (tmp_path / "rules.yaml").write_text("version: 1\nrules: []\n")
     accounts = "  own: {caldav: {url: https://dav.example/, username: d, password: {env: X}}}"
@@ -156,6 +158,8 @@ def test_a_password_in_the_configuration_is_warned_of(tmp_path: Path) -> None:
     assert settings.place == "postgresql://rebookd@db.example/rebookd"
     assert settings.memory == address
     assert settings.state == tmp_path / "state.db"  # beside which the keys lie, as before
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/rebookd")
+    assert str(settings.state) == "/var/lib/rebookd/state.db"  # where a service may write, as before
 
 
 def test_a_newer_schema_is_refused(server: Server, bare: str) -> None:
