@@ -127,6 +127,10 @@ class Server:
             conn.execute(made.format(sql.Identifier(name), sql.Identifier(template), sql.Identifier(ROLE)))
         return name
 
+    def program(self, name: str) -> Path:
+        """One of the programs that came with it."""
+        return self._bin / name
+
     def drop(self, database: str) -> None:
         """Take a database away, whoever is still connected."""
         with self.connect() as conn:
