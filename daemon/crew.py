@@ -21,7 +21,7 @@ from daemon.beats import Beats
 from daemon.engine import Key, Next, Step
 from daemon.memory import give_back, share_heaps
 from daemon.office import Office
-from daemon.store.errors import StoreError
+from daemon.store.errors import StoreAway, StoreError
 
 log = structlog.get_logger()
 
@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 PAUSE = 1.0
 """Seconds between two looks into the outbox; what was just decided is looked at at once."""
+
+AWAY = 2.0
+"""Seconds between two tries to reach a database that is away."""
 
 DECIDE_PATIENCE = 120.0
 PATIENCE = {Step.POLL: CHANGES.seconds + WHOLE.seconds + 60, Step.READ: 300.0, Step.DELIVER: 300.0}
@@ -154,10 +157,13 @@ class Crew:
             self.submit(one.step, Key(owner=self.owner, account=one.account), one.run_at)
 
     def _guarded(self, part: str, patience: float, work: Callable[[], T]) -> T | None:
-        """Do it, whatever it raises; only a failing store ends the crew."""
+        """Do it, whatever it raises; only a failing store ends the crew, and none that is away for now."""
         self.beats.beat(part, patience)
         try:
             done = work()
+        except StoreAway as error:
+            log.warning("the state is away; trying again", part=part, problem=str(error))
+            self.office.stopping.wait(AWAY)
         except StoreError as error:
             self.failure = self.failure or error
         except Exception:

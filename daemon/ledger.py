@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -14,9 +15,15 @@ from daemon.outcome import Outcome, SendReport
 from daemon.store import deliveries
 from daemon.store.deliveries import Delivery
 from daemon.store.engine import Store
+from daemon.store.errors import StoreAway
 from rules.delivery import Event, ForbiddenMove, State
 
 log = structlog.get_logger()
+
+PAUSES = (0.5, 1, 2, 4, 8, 15, 30)
+"""Seconds between tries to write what happened: a minute, of the five that a lease holds."""
+
+rest = time.sleep
 
 
 class Ledger:
@@ -47,10 +54,35 @@ class Ledger:
         """Let ``event`` happen to all of ``party``, in one transaction, with one notice if it needs one.
 
         Whoever was settled elsewhere meanwhile is left alone. ``lease`` is the one they must lie under:
-        ours unless said otherwise, None for any.
+        ours unless said otherwise, None for any. Where the state is away it is waited for: what a server
+        answered is known to nobody else.
         """
-        now = self._clock.now()
         mine = self.who if lease == "" else lease
+        for wait in (*PAUSES, None):
+            try:
+                settled = self._written(party, event, why, mine, fields)
+            except StoreAway as error:
+                if wait is None:
+                    raise
+                log.warning("the state is away; what happened is written later", problem=str(error))
+                rest(wait)
+            else:
+                break
+        for one in settled:
+            report.outcomes.append(Outcome(id=one.id, state=one.state, why=why))
+            uid = one.key.uid if one.key else None
+            log.info("delivery", id=one.id, state=one.state, to=one.to, why=why, uid=uid)
+
+    def _written(
+        self,
+        party: Sequence[Delivery],
+        event: Event,
+        why: str,
+        mine: str | None,
+        fields: Mapping[str, object],
+    ) -> list[Delivery]:
+        """Write it; those to whom it happened."""
+        now = self._clock.now()
         settled: list[Delivery] = []
         with self._store.write() as conn:
             for one in party:
@@ -66,7 +98,4 @@ class Ledger:
                 tell_refused(conn, settled, why, self._tell, now)
             elif settled and settled[0].state is State.UNKNOWN:
                 tell_unknown(conn, settled, why, self._tell, now, wait=self._patience)
-        for one in settled:
-            report.outcomes.append(Outcome(id=one.id, state=one.state, why=why))
-            uid = one.key.uid if one.key else None
-            log.info("delivery", id=one.id, state=one.state, to=one.to, why=why, uid=uid)
+        return settled

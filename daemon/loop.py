@@ -18,11 +18,11 @@ import structlog
 
 from daemon.beats import Beats
 from daemon.clock import Clock
-from daemon.crew import PAUSE, Crew
+from daemon.crew import AWAY, PAUSE, Crew
 from daemon.deployment import Deployment
 from daemon.office import Office
 from daemon.store import calendars, deliveries
-from daemon.store.errors import StoreError
+from daemon.store.errors import StoreAway, StoreError
 from daemon.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ class Daemon:
             signal.signal(number, lambda *_: self._stop.set())
         signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
         try:
-            self._deployment.open()
-            if self._node is not None:
-                self._node.open(self._deployment)
+            if not self._open():
+                return
             self._begin(self._deployment.offices)
             if self._node is not None:
                 self._node.start(self._crews, self._beats)
@@ -106,6 +105,23 @@ class Daemon:
             self._deployment.close()
         if failure is not None:
             raise failure
+
+    def _open(self) -> bool:
+        """Open what there is; False where a worker is stopped while it waits for its database."""
+        if self._node is None:
+            self._deployment.open()
+            return True
+        while not self._stop.is_set():
+            try:
+                if not self._deployment.offices:
+                    self._deployment.open()
+                self._node.open(self._deployment)
+            except StoreAway as error:
+                log.warning("the state is away; trying again", problem=str(error))
+                self._stop.wait(AWAY)
+            else:
+                return True
+        return False
 
     def _turn(self) -> StoreError | None:
         """Tick until something ends it; the failure that did, if any."""
@@ -284,6 +300,8 @@ class Daemon:
             try:
                 with office.store.read() as conn:
                     rows, mine = calendars.accounts(conn), deliveries.counts(conn)
+            except StoreAway:
+                return f"{self._watching()}; the state is away"
             except StoreError as error:
                 crew.failure = crew.failure or error
                 continue

@@ -27,7 +27,7 @@ from daemon.outcome import Decision, SendReport
 from daemon.store import deliveries
 from daemon.store.deliveries import ACTIONS, NOTICE, Delivery
 from daemon.store.engine import Store
-from daemon.store.errors import StoreError
+from daemon.store.errors import StoreAway, StoreError
 from daemon.store.watermark import Watermark
 from rules.delivery import Event, ForbiddenMove, State
 from rules.policy import Guard
@@ -38,6 +38,9 @@ FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 MOST_OBEYED = timedelta(days=1)
 """The longest wait that a server may ask for."""
+
+FRESH = timedelta(seconds=1)
+"""So long a look counts. If preparing and the mail server take longer, there is another before the final dot."""
 
 PUSHED = timedelta(hours=1)
 """How far a message that makes the outbox fail is pushed ahead, so that it cannot spin."""
@@ -97,6 +100,7 @@ class Sender:
         party = self._looked_at(self._within_limits(self._claim(due), report), report)
         if not party:
             return
+        looked = self._clock.now()
         parcel = self._prepared(carrier, party, report)
         if parcel is None and len(party) > 1:
             # perhaps one of them cannot be written: each by itself, so that it fails alone
@@ -104,7 +108,7 @@ class Sender:
             party = party[:1]
             parcel = self._prepared(carrier, party, report)
         if parcel is not None:
-            self._hand_over(party, parcel, carrier.place(due), report)
+            self._hand_over(party, parcel, carrier.place(due), report, looked)
 
     def _claim(self, due: Delivery) -> Party:
         """The delivery and whoever of its group was let through with it, all under one lease."""
@@ -198,8 +202,21 @@ class Sender:
         kept = self._keep(party, parcel)
         if not kept:
             return
+        committing, passed = self._fence(kept), False
+
+        def commit() -> None:
+            nonlocal passed
+            committing()
+            passed = True
+
         try:
-            receipt = parcel.hand_over(self._fence(kept))
+            receipt = parcel.hand_over(commit)
+        except StoreAway as error:
+            if passed:
+                raise
+            # whatever became of that commit: the server was given no chance to keep it
+            at = self._clock.now() + pause(kept[0].attempts, None)
+            self._ledger.settle(kept, Event.FAIL, report, why=str(error), next_try_at=at)
         except StoreError:
             raise
         except _FencedError:

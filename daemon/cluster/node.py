@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import structlog
 
 from daemon.beats import Beats
 from daemon.clock import Clock
@@ -13,34 +15,56 @@ from daemon.config.settings import Settings
 from daemon.crew import Crew
 from daemon.deployment import Deployment
 from daemon.engine import Key, Step
+from daemon.memory import share_heaps
 from daemon.office import Office
 from daemon.store import postgresql
 from daemon.store.engine import Store
 from daemon.store.errors import StoreAway, StoreError
+
+log = structlog.get_logger()
 
 PATIENCE = 120.0
 """Seconds without a sign of life after which the worker counts as stuck."""
 
 
 class Member(Crew):
-    """An office that workers work for: it has no threads of its own."""
+    """An office that workers work for: it has no threads of its own. ``wait`` is for what they do to it."""
+
+    def __init__(self, office: Office, owner: str, wait: Callable[[Office, float], list[str]]) -> None:
+        super().__init__(office, owner)
+        self._wait = wait
+        self._has_begun = False
 
     def begin(self) -> None:
-        """Take up what nobody works on any more. Raises StoreError."""
-        with self._named():
-            self.office.start(alone=False)
+        """Take up what nobody works on any more; a database that is away is waited for. Raises StoreError."""
+        try:
+            with self._named():
+                self.office.start(alone=False)
+            self._has_begun = True
+        except StoreAway as error:
+            log.warning("the state is away; trying again", problem=str(error))
 
     def submit(self, step: Step, key: Key, run_at: object = None) -> None:
         """The queue is asked, not the member."""
 
-    def tick(self, crews: int = 1) -> None:
-        """The worker ticks."""
+    def tick(self, crews: int = 1) -> None:  # noqa: ARG002 - as a crew does
+        """The worker ticks; what the beginning could not do is done now."""
+        if not self._has_begun:
+            try:
+                self.begin()
+            except StoreError as error:
+                self.failure = self.failure or error
+
+    def join(self, deadline: float) -> list[str]:
+        """Wait for what is done to it, up to this monotonic time; what is late."""
+        late = self._wait(self.office, deadline)
+        if not late:
+            self.office.close()
+        return [self._part(one) for one in late]
 
 
 class Node:
     """Joins a daemon to the others on the same database."""
-
-    member = Member
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -57,6 +81,10 @@ class Node:
                 "out --worker."
             )
         return Office(settings, store, self._clock, nudge=lambda: self._nudge(settings.name))
+
+    def member(self, office: Office, owner: str) -> Member:
+        """A crew for an office."""
+        return Member(office, owner, self._wait)
 
     def open(self, deployment: Deployment) -> None:
         """Join the queue of these offices' database. Raises StoreError."""
@@ -82,6 +110,7 @@ class Node:
 
         if self._queue is None or self._deployment is None:
             raise RuntimeError("open comes first")
+        share_heaps()
         deployment = self._deployment
         self._worker = Worker(
             self._conninfo,
@@ -104,6 +133,9 @@ class Node:
             self._worker.join(GRACE)
         if self._queue is not None:
             self._queue.close()
+
+    def _wait(self, office: Office, deadline: float) -> list[str]:
+        return self._worker.doing.wait(office, deadline) if self._worker is not None else []
 
     def _nudge(self, owner: str) -> None:
         """Have an answer's mail sent soon; where the queue is away the tick finds it."""

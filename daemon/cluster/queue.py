@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import structlog
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-from psycopg_pool import ConnectionPool
 
 from daemon.clock import Clock
 from daemon.engine import Key, Step
@@ -52,9 +51,7 @@ class Queue:
         self._clock = clock
         self._offices = offices
         self._app = App(
-            connector=SyncPsycopgConnector(
-                conninfo=conninfo, min_size=0, max_size=8, check=ConnectionPool.check_connection
-            )
+            connector=SyncPsycopgConnector(conninfo=conninfo, min_size=0, max_size=8, timeout=10.0)
         )
 
     def open(self) -> None:

@@ -1,8 +1,9 @@
 """A CalDAV server with many accounts of many events, in a process of its own, that makes changes when told.
 
-``python -m tests.support.busy_dav PORT_FILE ACCOUNTS EVENTS``. Account ``u7`` has the home ``/u7/`` with one
-calendar in it. It keeps a number for each event, not its text, so that it costs little. ``POST /_change?n=5``
-changes so many and names them; ``POST /_slow?user=u7&seconds=2`` has one account's requests take that long.
+``python -m tests.support.busy_dav PORT_FILE ACCOUNTS EVENTS [FROM OVER]``. Account ``u7`` has the home
+``/u7/`` with one calendar in it, whose events begin ``FROM`` hours from now and are spread over ``OVER``
+hours. It keeps a number for each event, not its text, so that it costs little. ``POST /_change?n=5`` changes
+so many and names them; ``POST /_slow?user=u7&seconds=2`` has one account's requests take that long.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ _TOKEN = re.compile(r"<(?:\w+:)?sync-token>t(\d+)</")
 class BusyDav:
     """All accounts: the version of each event, and in which order they changed."""
 
-    def __init__(self, accounts: int, events: int) -> None:
+    def __init__(self, accounts: int, events: int, since: float = -25 * 24, over: float = 140 * 24) -> None:
         self.events = events
         self.versions = {f"u{number}": [1] * events for number in range(accounts)}
         self.changed: dict[str, list[int]] = {name: [] for name in self.versions}
         self.slow: dict[str, float] = {}
         self.chance = random.Random(20260302)
         self.lock = threading.Lock()
-        self.start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(days=25)
-        self.apart = timedelta(days=140) / events
+        self.start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=since)
+        self.apart = timedelta(hours=over) / events
 
     def change(self, count: int) -> list[list[str]]:
         """Change so many events, anybody's; their account, path and new etag."""
@@ -158,9 +159,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-def main(port_file: str, accounts: str, events: str) -> None:
+def main(port_file: str, accounts: str, events: str, *when: str) -> None:
     """Serve until killed; the port is written into a file."""
-    server = _Server(("127.0.0.1", 0), _handler(BusyDav(int(accounts), int(events))))
+    server = _Server(("127.0.0.1", 0), _handler(BusyDav(int(accounts), int(events), *map(float, when))))
     waiting = Path(port_file + ".new")
     waiting.write_text(str(server.server_port))
     waiting.rename(port_file)

@@ -3,7 +3,8 @@
 ``python -m tests.support.own_time …`` is ``python -m daemon …``. Its clock is off by the seconds in the file
 OWN_TIME. Where OWN_TIME_STOP names a place, the first process that comes there stops itself as SIGSTOP
 does, and leaves its number in the file OWN_TIME_STOPPED. Where OWN_TIME_HELD names a part of a round, it
-stops itself before that part, lets anybody trace it, and exits before the next.
+stops itself before that part, lets anybody trace it, and exits before the next. Where OWN_TIME_HURRY is set,
+a worker looks and gives up on others each second.
 """
 
 from __future__ import annotations
@@ -95,7 +96,16 @@ def _before(part: str, act: Callable[[], None]) -> None:
     setattr(Office, part, then)
 
 
+def _hurry() -> None:
+    from daemon.cluster import worker  # most tests do without
+
+    patched: Any = worker
+    patched.TICK, patched.HEARTBEAT, patched.GONE = "* * * * * *", 0.5, 2.0
+
+
 if __name__ == "__main__":
+    if "OWN_TIME_HURRY" in os.environ:
+        _hurry()
     if "OWN_TIME_HELD" in os.environ:
         _hold_at(os.environ["OWN_TIME_HELD"])
     _shift(Path(os.environ["OWN_TIME"]))

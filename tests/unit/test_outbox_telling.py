@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from connectors.base import Uncertain
 from daemon.clock import SetClock
-from daemon.lease import LEASE
+from daemon.lease import LEASE, place
 from daemon.outbox_notices import MOST_AGAIN
 from daemon.store import Store, deliveries
 from daemon.store.deliveries import Delivery
@@ -78,7 +77,7 @@ def test_a_doubt_in_the_middle_of_a_burst_is_told_before_the_next_message(store:
 
 @pytest.mark.parametrize(
     "who",
-    [f"{socket.gethostname()}:{os.getppid()}:then", "an-old-container:1:then"],
+    [f"{place()}:{os.getppid()}:then", "an-old-container:1:then"],
     ids=["number given to another", "new name"],
 )
 def test_at_the_start_no_lease_is_waited_for(store: Store, who: str) -> None:

@@ -1,0 +1,74 @@
+"""P1 and P2 with many workers: they are killed, their PostgreSQL is restarted, and nobody is mailed twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rules.delivery import FINAL, OPEN
+from tests.support.agency import Agency, agency
+from tests.support.postgresql import Server, own_server
+from tests.support.verdict import judge_outbox
+from tests.trust.conftest import Trial
+
+pytestmark = pytest.mark.postgresql
+
+LEASE = 301
+"""Seconds after which nobody waits any more for whoever is gone."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that may be restarted."""
+    yield from own_server()
+
+
+@pytest.mark.promise("P1, P2", "workers killed -9 and their PostgreSQL restarted while they send")
+def test_kills_and_restarts_give_no_duplicate_and_lose_nothing(
+    tmp_path: Path, server: Server, trial: Trial
+) -> None:
+    """Every due mail ends sent exactly once, or unknown and told; a restart ends no worker."""
+    chance = random.Random(20260302)
+    owners, meetings, workers = trial.size(3, 25), trial.size(10, 200), trial.size(2, 4)
+    kills = restarts = 0
+    with agency(tmp_path, server, owners=owners, meetings=meetings, slow=trial.size(60, 20) / 1000) as at:
+        for _ in range(workers):
+            at.begin()
+        at.wait(lambda: at.arrived() > 2, 60)
+        while at.arrived() < len(at.wanted) * 0.9 and (trial.full or restarts < 1):
+            at.kill(chance.choice(at.workers))
+            at.begin()
+            kills += 1
+            _rest(at, chance, trial)
+            server.stop(chance.choice([signal.SIGINT, signal.SIGQUIT]))
+            server.start()
+            restarts += 1
+            _rest(at, chance, trial)
+        _settle(at)
+        assert at.end() == [0] * workers
+        verdict = judge_outbox(at, at.rows(), at.wanted)
+    trial.saw(f"{len(at.wanted)} mails, {workers} workers, {kills} kills, {restarts} restarts", str(verdict))
+
+
+def _rest(at: Agency, chance: random.Random, trial: Trial) -> None:
+    """Let them work for a while; whoever ends by themselves fails."""
+    until = time.monotonic() + (chance.uniform(1, 4) if trial.full else 0.5)
+    while time.monotonic() < until:
+        assert all(one.is_alive() for one in at.workers), f"a worker ended: {at.said()[-2000:]}"
+        time.sleep(0.05)
+
+
+def _settle(at: Agency) -> None:
+    """Until all there is to do is done: by whoever lives, and once the leases of the dead are over."""
+    for _ in range(6):
+        at.later(LEASE)
+        until = time.monotonic() + 60
+        while at.count(OPEN) and time.monotonic() < until:
+            time.sleep(0.1)
+        if not at.count(OPEN) and at.count(FINAL) >= len(at.wanted):
+            return
