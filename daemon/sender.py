@@ -40,7 +40,7 @@ MOST_OBEYED = timedelta(days=1)
 """The longest wait that a server may ask for."""
 
 FRESH = timedelta(seconds=1)
-"""So long a look counts. If preparing and the mail server take longer, there is another before the final dot."""
+"""So long a look counts. Where preparing and the mail server take longer, there is another before the dot."""
 
 PUSHED = timedelta(hours=1)
 """How far a message that makes the outbox fail is pushed ahead, so that it cannot spin."""
@@ -56,7 +56,7 @@ Party = list[Delivery]
 
 
 class _FencedError(Exception):
-    """The claim is no longer ours, or its step is over: nothing may leave."""
+    """The claim is no longer ours, its step is over, or it is not called for any more: nothing may leave."""
 
 
 class Sender:
@@ -97,10 +97,12 @@ class Sender:
         carrier = self._carrier(due)
         if carrier.place(due) in self._closed:
             return
-        party = self._looked_at(self._within_limits(self._claim(due), report), report)
+        party = self._within_limits(self._claim(due), report)
+        begun = self._clock.now()
+        party = self._looked_at(party, report)
         if not party:
             return
-        looked = self._clock.now()
+        looked = begun if len(party) > 1 else self._clock.now()
         parcel = self._prepared(carrier, party, report)
         if parcel is None and len(party) > 1:
             # perhaps one of them cannot be written: each by itself, so that it fails alone
@@ -198,11 +200,13 @@ class Sender:
                 self._push(party, error, report)
         return None
 
-    def _hand_over(self, party: Party, parcel: Parcel, place: str, report: SendReport) -> None:
+    def _hand_over(
+        self, party: Party, parcel: Parcel, place: str, report: SendReport, looked: datetime
+    ) -> None:
         kept = self._keep(party, parcel)
         if not kept:
             return
-        committing, passed = self._fence(kept), False
+        committing, passed = self._fence(kept, looked, report), False
 
         def commit() -> None:
             nonlocal passed
@@ -220,7 +224,7 @@ class Sender:
         except StoreError:
             raise
         except _FencedError:
-            log.info("a message was no longer ours to send", ids=[one.id for one in kept])
+            log.info("a message was stopped before its final dot", ids=[one.id for one in kept])
         except ConnectorError as error:
             self._after_error(kept, error, place, report)
         except Exception as error:
@@ -253,10 +257,16 @@ class Sender:
             return []
         return [one for one in found if one is not None]
 
-    def _fence(self, party: Party) -> Callable[[], None]:
-        """What makes ``committing`` durable, and stops a message that is not ours any more."""
+    def _fence(self, party: Party, looked: datetime, report: SendReport) -> Callable[[], None]:
+        """What makes ``committing`` durable, and stops a message that is not ours or not true any more.
+
+        ``looked`` is when its meetings were last looked at. Those that may still go wait for the next run.
+        """
 
         def committing() -> None:
+            if self._clock.now() - looked > FRESH:
+                going = [self._may_go(one, report) for one in party]  # each is settled by itself
+                _insist(ours=all(going))
             now = self._clock.now()
             with self._store.write() as conn:
                 for one in party:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import requests.adapters
 from sqlalchemy import Engine, create_engine
@@ -15,6 +16,10 @@ from daemon import zone_data
 from daemon.store import engine, postgresql
 
 zone_data.use_newest()  # as the daemon itself does
+
+# How fast a test is on a busy machine says nothing about rebookd.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 # No test meets a server whose certificate a public authority signed, and reading all authorities of the
 # machine costs 50 ms for each connection made ready, those that requests brings along another 30. Tests of

@@ -48,6 +48,7 @@ class FakeDav:
         self.url = ""
         self.objects: dict[str, tuple[str, str]] = {}
         self.history: list[str] = []
+        self.mark = "t"
         self.requests: list[Request] = []
         self.connections = 0
         self.before: Callable[[Request], Answer | None] = lambda request: None
@@ -173,7 +174,7 @@ class FakeDav:
         if path == CALENDAR and S + "getctag" in wanted and self.ctag:
             found += f"<s:getctag>{len(self.history)}</s:getctag>"
         if path == CALENDAR and D + "sync-token" in wanted and self.sync:
-            found += f"<d:sync-token>t{len(self.history)}</d:sync-token>"
+            found += f"<d:sync-token>{self.mark}{len(self.history)}</d:sync-token>"
         return found
 
     def _report(self, request: Request) -> Answer:
@@ -200,7 +201,7 @@ class FakeDav:
 
     def _sync_collection(self, token: str) -> Answer:
         if token and not (
-            token.startswith("t") and token[1:].isdigit() and int(token[1:]) <= len(self.history)
+            token.startswith(self.mark) and token[1:].isdigit() and int(token[1:]) <= len(self.history)
         ):
             return self.bad_token
         since = int(token[1:]) if token else 0
@@ -214,7 +215,7 @@ class FakeDav:
                 rows.append(_status(path, "404 Not Found"))
         if until < len(self.history):
             rows.append(_status(CALENDAR, "507 Insufficient Storage"))
-        return _multistatus(rows, f"<d:sync-token>t{until}</d:sync-token>")
+        return _multistatus(rows, f"<d:sync-token>{self.mark}{until}</d:sync-token>")
 
     def _row(self, path: str, props: str) -> str:
         href = self.url.rstrip("/") + path if self.absolute_hrefs else path

@@ -93,6 +93,7 @@ def dav(world: World) -> Iterator[Misled]:
             kept[:] = [server.objects, server.history]
             names = [path.removeprefix(fake_dav.CALENDAR) for path in objects]
             server.objects, server.history = objects, [*names, "x.ics"]
+            server.mark = "x"  # a token is good for the calendar that it was given for
 
         def answer(made: fake_dav.Answer, *methods: str, token: bool = False) -> None:
             def before(request: fake_dav.Request) -> fake_dav.Answer | None:
@@ -115,6 +116,7 @@ def dav(world: World) -> Iterator[Misled]:
             server.hidden = False
             if kept:
                 server.objects, server.history = kept
+                server.mark = "t"
                 kept.clear()
 
         page = fake_dav.Answer(200, faults.LOGIN_PAGE, {"Content-Type": "text/html"})

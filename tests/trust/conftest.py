@@ -68,7 +68,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     rows = []
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.getreports(outcome):
-            said = dict(report.user_properties)
+            said = dict(getattr(report, "user_properties", ()))
             if "experiment" not in said or (outcome == "passed" and report.when != "call"):
                 continue
             result = str(said.get("result", "")) if outcome == "passed" else _excuse(outcome, report)

@@ -32,7 +32,8 @@ CPU = 2.0
 """Seconds of the processor that one resource may take."""
 
 TOLD = {1, 2, 3, 6, 7, 8, 9}
-"""Of which the owner is told; the others are held and explained, or sound."""
+"""Of which the owner is told; the others are held and explained, or sound. Microsoft Graph knows no floating
+time, so that one (12) cannot be read there."""
 
 MEMORY = 256 * 1024
 """KiB that it may take."""
@@ -120,7 +121,7 @@ def test_no_event_hurts_its_neighbours(tmp_path: Path, trial: Trial, kind: str) 
         assert theirs <= usual, "a title became a header"
         assert not seen.troubles
         assert len(seen.stored["good"]) == len(HONEST)
-        told = TOLD & set(numbers)
+        told = (TOLD | {12} if kind == "outlook" else TOLD) & set(numbers)
         assert not told or seen.notices == ["unreadable"] * len(told), f"{numbers}: {seen.notices}"
     trial.saw(
         f"{len(NUMBERS[kind])} bombs on {kind}",

@@ -120,6 +120,23 @@ def test_the_last_look_decides(store: Store, decision: Decision, state: State, w
         assert one.next_try_at == NOW + HOUR
 
 
+@pytest.mark.parametrize("decision", [Decision.drop(State.SUPERSEDED, "Jo accepted"), Decision.go()])
+def test_a_look_that_grew_old_is_repeated_before_the_final_dot(store: Store, decision: Decision) -> None:
+    """A mail server that takes its time does not make a stale mail: what changed meanwhile stops it."""
+    (made,) = queue(store, "a")
+    clock = SetClock(NOW + MINUTE)
+    decisions = [Decision.go(), decision]
+
+    def dawdle() -> None:
+        clock.at += timedelta(seconds=3)
+
+    mailer = SinkMailer(before=[dawdle])
+    outbox(store, mailer, clock, recheck=lambda _: decisions.pop(0)).run(NOW)
+    expected = (State.SENT, 1) if decision.kind == "go" else (State.SUPERSEDED, 0)
+    assert (look(store, made).state, len(mailer.kept)) == expected
+    assert decisions == []
+
+
 def test_no_transaction_is_open_while_the_network_is_asked(store: Store) -> None:
     """Others can write while a message is looked at, written and handed over."""
 

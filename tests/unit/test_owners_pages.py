@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from starlette.types import ASGIApp
 
 from daemon.beats import Beats
@@ -90,6 +91,7 @@ def test_two_who_could_open_each_others_pages_are_not_both_served(
     owners: list[Member], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One key and one name in two states: the second has no pages, and the log says what to do."""
+    structlog.reset_defaults()  # whatever a test before this has made of them
     dana, eli = owners
     pages = AnswerPages()
     pages.put("dana", dana.office)
