@@ -149,7 +149,7 @@ def _contradicts(one: Delivery, mail: EmailMessage, facts: list[Fact]) -> bool:
 )
 def test_no_mail_contradicts_a_change_older_than_two_seconds(tmp_path: Path, trial: Trial) -> None:
     """Real threads and real time: what each mail asks for was true within the last two seconds."""
-    meetings = trial.size(40, 5000)
+    meetings = trial.size(24, 5000)
     world = World(tmp_path, RULES)
     world.mailer = mailer = Clocked()
     world.clock = Running(world.clock.at)

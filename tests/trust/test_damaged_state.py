@@ -95,9 +95,9 @@ def test_a_damaged_state_is_refused_or_harmless(world: World, trial: Trial) -> N
     chance = random.Random(20260302)
     seen: collections.Counter[str] = collections.Counter()
     for _ in range(trial.size(1, 12)):
-        for page in range(0, pages, trial.size(6, 1)):
+        for page in range(0, pages, trial.size(24, 1)):
             seen[outcome(world, spoilt(whole, page, chance))] += 1
-    for page in range(0, pages, trial.size(12, 1)):
+    for page in range(0, pages, trial.size(24, 1)):
         cut = outcome(world, whole[: page * PAGE])
         assert cut == "refused", f"cut after page {page} of {pages}: {cut}"
         seen[cut] += 1

@@ -16,7 +16,7 @@ from tests.trust.conftest import Trial
 @pytest.mark.promise("P1, P2", "each fault of a mail server (HOSTILE 20, 25-28), and kill -9")
 def test_faults_and_kills_give_no_duplicate_and_lose_nothing(tmp_path: Path, trial: Trial) -> None:
     """450, 451, 421, a lost connection on either side of keeping, endless banners, and one of two refused."""
-    meetings, kills = trial.size(8, 150), trial.size(5, 60)
+    meetings, kills = trial.size(8, 150), trial.size(2, 60)
     chance = random.Random(26)
     wanted = set()
     with house(tmp_path, manners={"slow": 0.02, "faults": 0.4, "seed": 26}) as place:

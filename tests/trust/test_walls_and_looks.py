@@ -118,7 +118,7 @@ def test_no_word_of_one_client_reaches_another(tmp_path: Path, trial: Trial) -> 
     """In no part or header of a mail, and on no page that its links lead to, stands another client's word."""
     mails = pages = 0
     for seed in range(trial.size(1, 60)):
-        desk = _lived(tmp_path / str(seed), seed, trial.size(15, 24))
+        desk = _lived(tmp_path / str(seed), seed, trial.size(10, 24))
         for to, client, words in _mails(desk):
             if to == ME:
                 continue
@@ -139,7 +139,7 @@ def test_looking_at_every_link_changes_nothing(tmp_path: Path, trial: Trial) -> 
     """A scanner that opens all there is: the store is the same to the last row, and nothing leaves."""
     looks = links = 0
     for seed in range(trial.size(1, 10)):
-        desk = _lived(tmp_path / str(seed), seed + 500, trial.size(8, 24))
+        desk = _lived(tmp_path / str(seed), seed + 500, trial.size(5, 24))
         paths = sorted({path for _, _, words in _mails(desk) for path in _links(words)})
         assert paths
         before, left = _dump(desk), len(desk.mailer.kept)

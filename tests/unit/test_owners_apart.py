@@ -57,7 +57,7 @@ def _play(members: list[Member], steps: list[tuple[str, int, tuple[object, ...]]
 
 
 @settings(
-    max_examples=8,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate],
