@@ -179,3 +179,8 @@ def watched() -> bool:
 def local(at: datetime, zone_name: str) -> str:
     """An instant in the owner's zone, for people."""
     return f"{at.astimezone(zone(zone_name)):%a %Y-%m-%d %H:%M}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 account``, ``2 accounts``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daemon.commands.context import clock, loaded_of, print_json
+from daemon.commands.context import clock, counted, loaded_of, print_json
 from daemon.commands.setup import tries
 from daemon.config.deployment import Loaded
 from daemon.config.problems import ConfigProblems, printable
@@ -35,7 +35,8 @@ def doctor(ctx: click.Context, as_json: bool, online: bool) -> None:
         ]
         print_json({"ok": not problems, "checks": listed})
     else:
-        click.echo(f"{problems} problems, {warnings} warnings" if problems or warnings else "All is well")
+        said = f"{counted(problems, 'problem')}, {counted(warnings, 'warning')}"
+        click.echo(said if problems or warnings else "All is well")
     ctx.exit(FAILED if problems else DONE)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from connectors.base import NeedsLogin
-from daemon.commands.context import clock, local, opened, settings_of
+from daemon.commands.context import clock, counted, local, opened, settings_of
 from daemon.config.settings import find_config
 from daemon.deployment import Deployment
 from daemon.exits import FAILED, INVALID_CONFIGURATION, Failure, explain_failure, gravest, of_troubles
@@ -94,8 +94,8 @@ def _round(office: Office, tell: Progress | None) -> Round:
 def _summarise(done: Round, whose: str) -> None:
     """One line on standard output for people and cron mails."""
     parts = [
-        _count(len(done.polls), "account") + " polled",
-        _count(done.decided.judged, "meeting") + " judged",
+        counted(len(done.polls), "account") + " polled",
+        counted(done.decided.judged, "meeting") + " judged",
     ]
     if done.replies is not None and done.replies.replies:
         count = done.replies.replies
@@ -110,10 +110,6 @@ def _summarise(done: Round, whose: str) -> None:
         click.echo(f"rebookd: {whose}replies: {done.replies.error}", err=True)
     if done.sent is not None and done.sent.trouble is not None:
         click.echo(f"rebookd: {whose}mail: {done.sent.trouble}", err=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _exit_code(done: Round) -> int:
