@@ -39,7 +39,7 @@ WORDS = {None: None, "held": Held.HELD, "missed": Held.MISSED_BY_ATTENDEE, "mine
 def test_nobody_is_accused_without_evidence(tmp_path: Path, trial: Trial) -> None:
     """Whom something says to have been away is written to, in words as sure as that; and nobody else."""
     ended = accused = 0
-    for seed in range(trial.size(1, 80)):
+    for seed in range(trial.size(1, 25)):
         folder, chance = tmp_path / str(seed), random.Random(seed)
         folder.mkdir()
         presuming = seed % 2 == 1
@@ -97,7 +97,7 @@ def _times(text: str) -> tuple[str, int]:
 def test_a_meeting_stays_until_all_agree_and_then_moves_once(tmp_path: Path, trial: Trial) -> None:
     """The event is untouched until both picked one time; then the same UID moves, SEQUENCE one higher."""
     acts = moved = 0
-    for seed in range(trial.size(1, 80)):
+    for seed in range(trial.size(1, 25)):
         folder, chance = tmp_path / str(seed), random.Random(seed)
         folder.mkdir()
         desk = Desk(folder)

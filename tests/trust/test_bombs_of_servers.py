@@ -139,7 +139,7 @@ def test_what_a_server_does_wrong_stays_with_its_account(tmp_path: Path, trial: 
     plain = _played(tmp_path / "plain", kind, [])
     worst = (0.0, 0, 0.0)
     for number, together in enumerate([[one] for one in names] if trial.full else [names]):
-        seconds = 20 if trial.full else 1.5
+        seconds = 5 if trial.full else 1.5
         seen = _played(tmp_path / str(number), kind, together, seconds)
         polls = 3 * len(together)
         took = (seen.cpu - plain.cpu) / polls, seen.peak - plain.peak

@@ -94,7 +94,7 @@ def test_a_damaged_state_is_refused_or_harmless(world: World, trial: Trial) -> N
     pages = len(whole) // PAGE
     chance = random.Random(20260302)
     seen: collections.Counter[str] = collections.Counter()
-    for _ in range(trial.size(1, 12)):
+    for _ in range(trial.size(1, 6)):
         for page in range(0, pages, trial.size(24, 1)):
             seen[outcome(world, spoilt(whole, page, chance))] += 1
     for page in range(0, pages, trial.size(24, 1)):

@@ -180,7 +180,7 @@ class Story:
 @pytest.mark.promise("P1", "an old backup put back at random, by restore and by cp, and life goes on")
 def test_an_old_backup_mails_nobody_twice(trial: Trial) -> None:
     """Whatever happened since the backup: no message leaves twice, and what is new is still sent."""
-    stories = trial.size(1, 40)
+    stories = trial.size(1, 25)
     mails = held = lost = fresh = 0
     for number in range(stories):
         chance = random.Random(20260302 + number)

@@ -117,7 +117,7 @@ def _mails(desk: Desk) -> list[tuple[str, str, str]]:
 def test_no_word_of_one_client_reaches_another(tmp_path: Path, trial: Trial) -> None:
     """In no part or header of a mail, and on no page that its links lead to, stands another client's word."""
     mails = pages = 0
-    for seed in range(trial.size(1, 60)):
+    for seed in range(trial.size(1, 20)):
         desk = _lived(tmp_path / str(seed), seed, trial.size(10, 24))
         for to, client, words in _mails(desk):
             if to == ME:
@@ -138,12 +138,12 @@ def test_no_word_of_one_client_reaches_another(tmp_path: Path, trial: Trial) -> 
 def test_looking_at_every_link_changes_nothing(tmp_path: Path, trial: Trial) -> None:
     """A scanner that opens all there is: the store is the same to the last row, and nothing leaves."""
     looks = links = 0
-    for seed in range(trial.size(1, 10)):
+    for seed in range(trial.size(1, 5)):
         desk = _lived(tmp_path / str(seed), seed + 500, trial.size(5, 24))
         paths = sorted({path for _, _, words in _mails(desk) for path in _links(words)})
         assert paths
         before, left = _dump(desk), len(desk.mailer.kept)
-        some = [(path, verb) for path in paths for verb in ("GET", "HEAD")] * trial.size(2, 20)
+        some = [(path, verb) for path in paths for verb in ("GET", "HEAD")] * trial.size(2, 10)
         assert desk.visitor.look(some) <= {200, 404, 405, 410}
         assert _dump(desk) == before
         desk.round()
