@@ -20,7 +20,7 @@ from daemon.config.problems import ConfigProblems, Problem
 from daemon.config.settings import Settings
 from daemon.office import Office
 from daemon.store.engine import Store
-from daemon.store.errors import StoreError
+from daemon.store.errors import StoreAway, StoreError
 from daemon.store.lock import lock
 from daemon.store.opening import open_store
 from daemon.store.owners import remembered
@@ -134,6 +134,15 @@ class Deployment:
         self._try_all()
         return {name: office for name, office in self.offices.items() if name not in before}
 
+    def lost(self) -> dict[str, StoreError]:
+        """Whose state is held by another process since its server was restarted, and what to do."""
+        lost = self._states.hold()
+        return {
+            name: lost[office.settings.memory]
+            for name, office in self.offices.items()
+            if office.settings.memory in lost
+        }
+
     @property
     def missing(self) -> list[str]:
         """Everybody who has no office now."""
@@ -200,7 +209,7 @@ class States:
     def __init__(self, clock: Clock, *, shared: bool = False) -> None:
         self._clock = clock
         self._shared = shared
-        self._open: dict[str, tuple[Store, ExitStack]] = {}
+        self._open: dict[str, tuple[Store, ExitStack, Callable[[], None]]] = {}
         self._guard = threading.Lock()
 
     def of(self, settings: Settings) -> Store:
@@ -209,11 +218,23 @@ class States:
         with self._guard:
             if place not in self._open:
                 with ExitStack() as stack:
-                    stack.enter_context(lock(place, shared=self._shared))
+                    again = stack.enter_context(lock(place, shared=self._shared))
                     store = open_store(place, self._clock.now(), settings.tenant)
                     stack.callback(store.close)
-                    self._open[place] = store, stack.pop_all()
+                    self._open[place] = store, stack.pop_all(), again
             return self._open[place][0].of(settings.tenant)
+
+    def hold(self) -> dict[str, StoreError]:
+        """Make sure that each is held still; why one is not, by its place."""
+        lost: dict[str, StoreError] = {}
+        for place, (_, _, again) in list(self._open.items()):
+            try:
+                again()
+            except StoreAway:
+                continue  # it comes back, and is held again then
+            except StoreError as error:
+                lost[place] = error
+        return lost
 
     def release(self, used: Iterable[Settings]) -> None:
         """Let go of what none of these configurations needs."""
@@ -224,7 +245,7 @@ class States:
 
     def close(self) -> None:
         """Let go of all."""
-        for _, stack in self._open.values():
+        for _, stack, _ in self._open.values():
             stack.close()
         self._open.clear()
 

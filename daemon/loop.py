@@ -42,6 +42,9 @@ GRACE = 8.0
 STATUS_EVERY = 60
 """Seconds between two lines for `systemctl status`, and between two tries for owners without an office."""
 
+HOLD_EVERY = 5
+"""Seconds between two looks whether the states are still held by this process."""
+
 STATUS_PATIENCE = 300.0
 """Seconds without a sign of life after which that counts as stuck."""
 
@@ -129,6 +132,7 @@ class Daemon:
         ticker.every(TICK).seconds.do(self._tick)
         if self._notifier.watchdog_every:
             ticker.every(max(1, int(self._notifier.watchdog_every))).seconds.do(self._feed_watchdog)
+        ticker.every(HOLD_EVERY).seconds.do(self._hold)
         ticker.every(STATUS_EVERY).seconds.do(self._minutely)
         ran = time.monotonic()
         while not self._stop.is_set():
@@ -274,6 +278,12 @@ class Daemon:
             log.error("stuck; the watchdog is not fed", parts=stuck)
         else:
             self._notifier.alive()
+
+    def _hold(self) -> None:
+        """Whoever's state another process took while its server was away has lost it."""
+        for name, error in self._deployment.lost().items():
+            if name in self._crews:
+                self._crews[name].failure = self._crews[name].failure or error
 
     def _minutely(self) -> None:
         self._beats.beat("status", STATUS_PATIENCE)

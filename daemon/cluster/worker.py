@@ -39,8 +39,11 @@ GONE = 20.0
 GRACE = 8.0
 """Seconds a stop waits for what is in hand."""
 
-LONGEST_PAUSE = 15.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two tries to reach the database again."""
+
+LASTED = 2.0
+"""Seconds after which what worked counts as having worked."""
 
 PERSEVERANCE = 60.0
 """Seconds for which whoever sends waits for a state that is away, to end what they have in hand."""
@@ -73,8 +76,9 @@ class Worker:
 
     def start(self) -> None:
         """Begin."""
-        # what it says of a server that is away is said here, in a sentence
-        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)
+        # what they say of a server that is away is said here, in a sentence
+        for library in ("procrastinate", "psycopg.pool"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         self._thread.start()
 
     def stop(self) -> None:
@@ -110,7 +114,7 @@ class Worker:
 
         What one queue still has in hand then keeps the other from nothing.
         """
-        pause = 1.0
+        pause = FIRST_PAUSE
         while not ending.is_set():
             self._alive()
             app, began = self._app(queue), time.monotonic()
@@ -121,8 +125,7 @@ class Worker:
                 log.warning("the queue is away; trying again", queue=queue, problem=_first_line(error))
             except Exception:
                 log.exception("unexpected failure, beginning anew", queue=queue)
-            lasted = time.monotonic() - began > 2 * LONGEST_PAUSE
-            pause = 1.0 if lasted else min(2 * pause, LONGEST_PAUSE)
+            pause = FIRST_PAUSE if time.monotonic() - began > LASTED else min(2 * pause, LONGEST_PAUSE)
             waiting = asyncio.create_task(ending.wait())
             await asyncio.wait([waiting], timeout=pause)
             waiting.cancel()
@@ -220,7 +223,7 @@ class Worker:
 
     def _do(self, step: Step, office: Office, key: Key) -> None:
         """Do it, whatever it raises: what went wrong is tried again when the tick finds it due."""
-        until, pause = time.monotonic() + PERSEVERANCE, 1.0
+        until, pause = time.monotonic() + PERSEVERANCE, FIRST_PAUSE
         while True:
             try:
                 self._try(step, office, key)

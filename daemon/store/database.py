@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import URL, Connection, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from daemon.store import migrate, moved, postgresql
 from daemon.store.engine import Store
-from daemon.store.errors import StoreError
+from daemon.store.errors import StoreAway, StoreError
 from daemon.store.schema import meta
 from daemon.store.upsert import insert
 
@@ -39,6 +39,9 @@ def open_database(said: str, now: datetime, owner: str, *, for_copy: bool = Fals
                 identity = _sign(conn, now, owner)
     except DBAPIError as error:
         engine.dispose()
+        if getattr(error.orig, "sqlstate", "") == postgresql.LOCKED:
+            said = f"The tables of {name} are in use and cannot be brought up to date now; try again soon."
+            raise StoreAway(said) from error
         raise postgresql.cure(name, error) from error
     except BaseException:
         engine.dispose()
@@ -88,36 +91,82 @@ def name_of_process() -> str:
 
 
 @contextmanager
-def lock(said: str, owner: str, *, shared: bool = False) -> Iterator[None]:
+def lock(said: str, owner: str, *, shared: bool = False) -> Iterator[Callable[[], None]]:
     """Hold an owner's state for this process alone, or ``shared`` among the workers of many machines.
 
-    The lock goes with the connection, and that with the process. Raises StoreError naming the other one.
+    The lock goes with the connection, and that with the process or the server. What is given makes sure of
+    it again. Both raise StoreError naming the other one.
     """
-    url = postgresql.address(said)
-    name = postgresql.shown(url)
-    named = url.update_query_dict({"application_name": name_of_process()})
-    engine = postgresql.engine_for(named, owner, poolclass=NullPool)
-    number = postgresql.key("daemon", owner)
+    held = _Held(postgresql.address(said), owner, shared=shared)
     try:
-        with engine.connect() as conn:
-            take = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
-            taken = conn.execute(select(take(number))).scalar_one()
-            holder = "" if taken else conn.execute(_HOLDER, {"number": number}).scalar_one_or_none()
-            conn.rollback()  # the lock is the session's and stays
-            if not taken:
-                raise StoreError(
-                    f"Another rebookd ({(holder or '').removeprefix('rebookd ') or 'unknown'}) is already "
-                    f"running on {name}; stop it first."
-                )
-            yield
-    except DBAPIError as error:
-        raise postgresql.cure(name, error) from error
+        held.take()
+        yield held.take
     finally:
-        engine.dispose()
+        held.close()
+
+
+class _Held:
+    """A lock and the connection it lives by."""
+
+    def __init__(self, url: URL, owner: str, *, shared: bool) -> None:
+        named = url.update_query_dict({"application_name": name_of_process()})
+        self._name = postgresql.shown(url)
+        self._engine = postgresql.engine_for(named, owner, poolclass=NullPool)
+        self._number = postgresql.key("daemon", owner)
+        self._take = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
+        self._conn: Connection | None = None
+        self._session: int | None = None
+
+    def take(self) -> None:
+        """Hold it still, or again where the server was away meanwhile. Raises StoreError."""
+        try:
+            if self._conn is None or not self._is_alive(self._conn):
+                self._conn = self._taken(self._engine.connect())
+        except DBAPIError as error:
+            raise postgresql.cure(self._name, error) from error
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._conn is not None:
+            with suppress(DBAPIError):
+                self._conn.close()
+        self._engine.dispose()
+
+    def _is_alive(self, conn: Connection) -> bool:
+        try:
+            conn.execute(select(1))
+            conn.rollback()
+        except DBAPIError:
+            self._conn = None
+            with suppress(DBAPIError):
+                conn.close()
+            return False
+        return True
+
+    def _taken(self, conn: Connection) -> Connection:
+        try:
+            taken, session = conn.execute(select(self._take(self._number), func.pg_backend_pid())).one()
+            if taken:
+                conn.rollback()  # the lock is the session's and stays
+                self._session = session
+                return conn
+            found = conn.execute(_HOLDER, {"number": self._number})
+            holders = {row.pid: row.application_name for row in found}
+        except BaseException:
+            conn.close()
+            raise
+        conn.close()
+        if self._session in holders:
+            raise StoreAway(f"The lock on {self._name} is still held by a connection of ours that broke.")
+        holder = next(iter(holders.values()), "")
+        raise StoreError(
+            f"Another rebookd ({holder.removeprefix('rebookd ') or 'unknown'}) is already "
+            f"running on {self._name}; stop it first."
+        )
 
 
 _HOLDER = text(
-    "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' "
-    "AND granted AND (classid::bigint << 32) | objid::bigint = CAST(:number AS bigint) AND objsubid = 1 "
+    "SELECT pid, application_name FROM pg_stat_activity JOIN pg_locks USING (pid) "
+    "WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = CAST(:number AS bigint) AND objsubid = 1 "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )

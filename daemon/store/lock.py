@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,17 +13,18 @@ from daemon.store.errors import StoreError
 
 
 @contextmanager
-def lock(path: str | Path, owner: str = "default", *, shared: bool = False) -> Iterator[None]:
+def lock(path: str | Path, owner: str = "default", *, shared: bool = False) -> Iterator[Callable[[], None]]:
     """Hold the state file ``path`` for this process alone, through ``PATH.lock``.
 
     The lock goes with the process, however it ends. In a database each ``owner`` has a lock, which can be
-    ``shared`` among workers. Raises StoreError naming the other process.
+    ``shared`` among workers; it goes with the server, too, and what is given makes sure of it again. Raises
+    StoreError naming the other process.
     """
     if postgresql.is_address(str(path)):
         from daemon.store import database  # noqa: PLC0415 - few need it
 
-        with database.lock(str(path), owner, shared=shared):
-            yield
+        with database.lock(str(path), owner, shared=shared) as again:
+            yield again
         return
     state = Path(path).expanduser().resolve()
     beside = state.with_name(f"{state.name}.lock")
@@ -44,7 +45,7 @@ def lock(path: str | Path, owner: str = "default", *, shared: bool = False) -> I
             os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         except OSError as error:
             raise _unwritable(beside, error) from error
-        yield
+        yield lambda: None
     finally:
         os.close(descriptor)
 

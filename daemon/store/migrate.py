@@ -12,6 +12,9 @@ from daemon.store.errors import StoreError
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision, oldest first; a test compares it with the migration scripts."""
 
+PATIENCE_SECONDS = 3
+"""How long a change of the tables waits for its turn, while everybody's queries wait behind it."""
+
 
 def revision(conn: Connection) -> str | None:
     """The revision the state is at; None for one without tables of ours."""
@@ -26,7 +29,8 @@ def upgrade(conn: Connection, path: str) -> None:
     if at == REVISIONS[-1]:
         return
     is_file = conn.dialect.name == "sqlite"
-    if not is_file:  # others may be at it, on this machine or another
+    if not is_file:  # others may be at it, on this machine or another; and nobody is kept waiting for long
+        conn.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE_SECONDS}s'")
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({postgresql.key('upgrade', '')})")
         at = revision(conn)
         if at == REVISIONS[-1]:

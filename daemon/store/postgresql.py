@@ -42,13 +42,16 @@ _SESSION = (
     "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 )
 
+LOCKED = "55P03"
+"""The SQLSTATE of a lock that was waited for in vain."""
+
 _ALLOWED = "; give its user the database: ALTER DATABASE … OWNER TO …"
 _CURES = {
     "28": "the server does not let its user in; check the name, and the password in PGPASSFILE or PGPASSWORD",
     "3D000": "there is no database of that name on the server; create it with: createdb",
     "42501": f"its user may not do what rebookd needs{_ALLOWED}",
     "25006": "the server is a copy that only reads; name the one that is written to",
-    "55P03": "another process keeps it locked; stop that process",
+    LOCKED: "another process keeps it locked; stop that process",
     "53100": "the server's disk is full; free some space and start rebookd again",
     "42P07": "it holds tables of something else; give rebookd a database of its own",
     "XX001": "it is damaged; restore it from a backup",

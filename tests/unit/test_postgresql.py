@@ -254,3 +254,26 @@ def test_one_daemon_for_each_owner(url: str, store: Store) -> None:
             pass
     with lock(url, "dana"):
         pass
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "a worker"])
+def test_a_lock_that_a_restart_took_is_taken_again(server: Server, url: str, *, shared: bool) -> None:
+    """Whoever held the state holds it again; where another took it meanwhile, that one is named."""
+    with lock(url, "dana", shared=shared) as again:
+        break_connections(server, url)
+        again()
+        with pytest.raises(StoreError, match="is already running on postgresql:"):
+            lock(url, "dana").__enter__()
+        break_connections(server, url)
+        with lock(url, "dana"), pytest.raises(StoreError, match="is already running on postgresql:"):
+            again()
+        again()
+
+
+def test_workers_share_a_state_and_keep_others_from_it(url: str) -> None:
+    """Beside a worker there is another worker, and no daemon that takes itself for the only one."""
+    refused = pytest.raises(StoreError, match="is already running on postgresql:")
+    with lock(url, "dana", shared=True), lock(url, "dana", shared=True), refused:
+        lock(url, "dana").__enter__()
+    with lock(url, "dana"), pytest.raises(StoreError, match="is already running on postgresql:"):
+        lock(url, "dana", shared=True).__enter__()
