@@ -167,6 +167,7 @@ class _Held:
 
 _HOLDER = text(
     "SELECT pid, application_name FROM pg_stat_activity JOIN pg_locks USING (pid) "
-    "WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = CAST(:number AS bigint) AND objsubid = 1 "
+    "WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+    "AND (classid::bigint << 32) | objid::bigint = CAST(:number AS bigint) "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )

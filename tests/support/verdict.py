@@ -106,8 +106,8 @@ def judge_outbox(
     """Make sure of P1 and P2; ``wanted`` are the UID and address of every mail that was due.
 
     Nobody was mailed twice. Each mail has one row, in a final state that the sink agrees with. Whatever is
-    unknown or refused was told to the owner: that mail arrived, soon after one of the ``restarts`` if there are
-    any.
+    unknown or refused was told to the owner: that mail arrived, soon after one of the ``restarts`` if there
+    are any.
     """
     taken = arrivals(place)
     kept = Counter(one.message_id for one in taken)

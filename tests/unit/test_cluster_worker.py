@@ -118,7 +118,7 @@ def test_broken_connections_end_no_worker(at: Cluster) -> None:
     for subject in ("One", "Two"):
         until(lambda: bool(at.sql("SELECT 1 FROM procrastinate_workers")))
         at.sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
         )
         _write(dana, subject)
