@@ -93,7 +93,7 @@ class Ledger:
                 if after is not None:
                     settled.append(after)
                 else:
-                    log.info("a message was settled elsewhere", id=one.id, event=event)
+                    log.info("a message was settled elsewhere", id=one.id, what=event)
             if settled and settled[0].state is State.REFUSED:
                 tell_refused(conn, settled, why, self._tell, now)
             elif settled and settled[0].state is State.UNKNOWN:

@@ -23,6 +23,9 @@ OLDEST = 14
 WAIT_SECONDS = 20
 """How long a writer waits for its turn."""
 
+IDLE_SECONDS = 15
+"""How long a transaction may do nothing; others wait for its locks. None of ours waits for the network."""
+
 _DRIVER = "postgresql+psycopg"
 _SCHEMES = ("postgres://", "postgresql://", f"{_DRIVER}://")
 _PATIENCE = {
@@ -39,7 +42,9 @@ _SESSION = (
     "SELECT set_config('synchronous_commit', 'on', false) "
     "WHERE current_setting('synchronous_commit') = 'off'; "
     # what a machine that fell silent has locked becomes free within the minute
-    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; "
+    # and what a process that was stopped in the middle of something has locked
+    f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
 )
 
 LOCKED = "55P03"
@@ -59,7 +64,7 @@ _CURES = {
 }
 """What an SQLSTATE, or its first letters, means for the owner."""
 
-_AWAY = ("08", "57P", "53300", "40")
+_AWAY = ("08", "57P", "53300", "40", "25P03", LOCKED)
 """That the server is not there, or broke a transaction off: the same may go well a little later."""
 
 _SAYS = (
@@ -209,7 +214,9 @@ def cure(url: str, error: Exception) -> StoreError:
     state = _state(origin)
     for beginning, sentence in _CURES.items():
         if state.startswith(beginning):
-            return StoreError(f"The database {url} is of no use now: {sentence}.")
+            return (StoreAway if state == LOCKED else StoreError)(
+                f"The database {url} is of no use now: {sentence}."
+            )
     first = next((line.strip() for line in str(origin).splitlines() if line.strip()), "no reason was given")
     broken = isinstance(error, DBAPIError) and error.connection_invalidated
     if broken or not state or state.startswith(_AWAY):

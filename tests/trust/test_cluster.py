@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -12,7 +13,9 @@ import pytest
 
 from rules.delivery import FINAL, OPEN
 from tests.support.agency import Agency, agency
+from tests.support.own_time import AFTER_DOT, BEFORE_COMMIT, BEFORE_DOT
 from tests.support.postgresql import Server, own_server
+from tests.support.strace import wait_until_stopped
 from tests.support.verdict import judge_outbox
 from tests.trust.conftest import Trial
 
@@ -57,7 +60,7 @@ def test_kills_and_restarts_give_no_duplicate_and_lose_nothing(
 
 def _rest(at: Agency, chance: random.Random, trial: Trial) -> None:
     """Let them work for a while; whoever ends by themselves fails."""
-    until = time.monotonic() + (chance.uniform(1, 4) if trial.full else 0.5)
+    until = time.monotonic() + (chance.uniform(2, 6) if trial.full else 0.5)
     while time.monotonic() < until:
         assert all(one.is_alive() for one in at.workers), f"a worker ended: {at.said()[-2000:]}"
         time.sleep(0.05)
@@ -72,3 +75,30 @@ def _settle(at: Agency) -> None:
             time.sleep(0.1)
         if not at.count(OPEN) and at.count(FINAL) >= len(at.wanted):
             return
+
+
+@pytest.mark.promise("P1, P2", "a worker stopped (SIGSTOP) past its lease beside another, then continued")
+def test_a_stopped_worker_is_fenced(tmp_path: Path, server: Server, trial: Trial) -> None:
+    """Its work is taken up by the other; when it goes on, what it had in hand leaves once or is told."""
+    if not trial.full:
+        pytest.skip("takes half a minute; played at full size only")
+    places = (BEFORE_COMMIT, BEFORE_DOT, AFTER_DOT)
+    unknown = 0
+    for number, place in enumerate(places):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with agency(folder, server, owners=2, meetings=3) as at:
+            marker = folder / "stopped"
+            for _ in range(2):
+                at.begin(OWN_TIME_STOP=place, OWN_TIME_STOPPED=str(marker))
+            at.wait(lambda marker=marker: marker.exists() and marker.read_text().endswith("\n"), 60)  # type: ignore[misc]
+            stopped = int(marker.read_text())
+            wait_until_stopped(stopped)
+            at.later(LEASE)
+            at.wait(lambda at=at: not at.count(OPEN), 60)  # type: ignore[misc]
+            os.kill(stopped, signal.SIGCONT)
+            _settle(at)
+            assert at.end() == [0, 0]
+            verdict = judge_outbox(at, at.rows(), at.wanted)
+            unknown += verdict.unknown
+    trial.saw(f"{len(places)} stops", f"0 twice, 0 lost, {unknown} unknown, each told")

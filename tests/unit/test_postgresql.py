@@ -58,7 +58,8 @@ def break_connections(server: Server, url: str) -> None:
     name = url.partition("@/")[2].partition("?")[0]
     with server.connect() as conn:
         conn.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s AND usename = %s",
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE datname = %s AND usename = %s",
             (name, ROLE),
         )
 
