@@ -59,11 +59,12 @@ def test_kills_and_restarts_give_no_duplicate_and_lose_nothing(
 
 
 def _rest(at: Agency, chance: random.Random, trial: Trial) -> None:
-    """Let them work for a while; whoever ends by themselves fails."""
-    until = time.monotonic() + (chance.uniform(2, 6) if trial.full else 0.5)
-    while time.monotonic() < until:
+    """Let them send some mails, a few seconds' worth; whoever ends by themselves fails."""
+    enough = at.arrived() + (chance.randint(40, 120) if trial.full else 3)
+    until = time.monotonic() + trial.size(2, 20)
+    while time.monotonic() < until and at.arrived() < enough:
         assert all(one.is_alive() for one in at.workers), f"a worker ended: {at.said()[-2000:]}"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def _settle(at: Agency) -> None:
