@@ -22,6 +22,7 @@ QUESTIONS = (
     "outlook",
     "few_changes",
     "memory",
+    "cluster",
 )
 """Modules of this package; another benchmark is another name here."""
 
