@@ -69,13 +69,14 @@ def _rest(at: Agency, chance: random.Random, trial: Trial) -> None:
 
 def _settle(at: Agency) -> None:
     """Until all there is to do is done: by whoever lives, and once the leases of the dead are over."""
-    for _ in range(6):
+    end = time.monotonic() + 240
+    while time.monotonic() < end:
         at.later(LEASE)
-        until = time.monotonic() + 60
-        while at.count(OPEN) and time.monotonic() < until:
+        pause = time.monotonic() + 5
+        while time.monotonic() < pause:
+            if not at.count(OPEN) and at.count(FINAL) >= len(at.wanted):
+                return
             time.sleep(0.1)
-        if not at.count(OPEN) and at.count(FINAL) >= len(at.wanted):
-            return
 
 
 @pytest.mark.promise("P1, P2", "a worker stopped (SIGSTOP) past its lease beside another, then continued")
