@@ -8,6 +8,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.store.errors import StoreAway
 from daemon.web.limits import POST_COSTS, Bucket, visitor
 from daemon.web.pages import POLICY, draw
 from daemon.web.views import plain
@@ -61,7 +62,10 @@ class Guard:
             return
         try:
             await self._app(scope, receive, guarded)
-        except Exception:
-            log.exception("an answer page failed")
+        except Exception as error:
+            if isinstance(error, StoreAway):
+                log.warning("an answer page failed", problem=str(error))
+            else:
+                log.exception("an answer page failed")
             if not begun:
                 await draw(plain("broken", self._tag, 503), {"Retry-After": "60"})(scope, receive, guarded)

@@ -15,7 +15,7 @@ import pytest
 
 from daemon.links import Links, Purpose
 from daemon.store import answers
-from daemon.store.errors import StoreError
+from daemon.store.errors import StoreAway, StoreError
 from daemon.web import forms
 from daemon.web.app import build
 from daemon.web.limits import MOST_VISITORS, Bucket, visitor
@@ -265,6 +265,23 @@ def test_a_broken_store_is_a_page_too(desk: Desk, path: str, monkeypatch: pytest
     assert "Something went wrong here" in seen.words
     assert "disk" not in seen.text
     assert logged == [("an answer page failed",)]
+
+
+def test_a_database_that_is_away_is_told_in_a_sentence(
+    desk: Desk, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The visitor may come again; the log says what is the matter, and shows no traceback."""
+    logged: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        "daemon.web.guard.log", SimpleNamespace(warning=lambda _, **told: logged.append(told))
+    )
+
+    def away(*_: object) -> None:
+        raise StoreAway("it restarts")
+
+    monkeypatch.setattr("daemon.answers.Answering.question", away)
+    assert desk.visitor.get(path).status == 503
+    assert logged == [{"problem": "it restarts"}]
 
 
 def test_both_languages_say_the_same() -> None:
