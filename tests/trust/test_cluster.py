@@ -17,7 +17,7 @@ from tests.support.own_time import AFTER_DOT, BEFORE_COMMIT, BEFORE_DOT
 from tests.support.postgresql import Server, own_server
 from tests.support.strace import wait_until_stopped
 from tests.support.verdict import judge_outbox
-from tests.trust.conftest import Trial
+from tests.trust.conftest import FULL, Trial
 
 pytestmark = pytest.mark.postgresql
 
@@ -79,11 +79,10 @@ def _settle(at: Agency) -> None:
             time.sleep(0.1)
 
 
+@pytest.mark.skipif(not FULL, reason="takes half a minute; played at full size only")
 @pytest.mark.promise("P1, P2", "a worker stopped (SIGSTOP) past its lease beside another, then continued")
 def test_a_stopped_worker_is_fenced(tmp_path: Path, server: Server, trial: Trial) -> None:
     """Its work is taken up by the other; when it goes on, what it had in hand leaves once or is told."""
-    if not trial.full:
-        pytest.skip("takes half a minute; played at full size only")
     places = (BEFORE_COMMIT, BEFORE_DOT, AFTER_DOT)
     unknown = 0
     for number, place in enumerate(places):
