@@ -43,7 +43,9 @@ def test_kills_and_restarts_give_no_duplicate_and_lose_nothing(
         for _ in range(workers):
             at.begin()
         at.wait(lambda: at.arrived() > 2, 60)
+        end = time.monotonic() + 900
         while at.arrived() < len(at.wanted) * 0.9 and (trial.full or restarts < 1):
+            assert time.monotonic() < end, f"the work does not go on: {at.said()[-2000:]}"
             at.kill(chance.choice(at.workers))
             at.begin()
             kills += 1
