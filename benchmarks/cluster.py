@@ -45,7 +45,7 @@ def rows(bench: Bench) -> list[Row]:
                 seconds[count] = time.monotonic() - began
                 at.wait(lambda at=at: not at.count(OPEN), 60)  # type: ignore[misc]
                 connections = _connections(at) / count
-                sizes = _sizes(server, at.database)
+                sizes = list(_sizes(server, at.database))
     mails = owners * EACH
     what = f"{mails} mails of {owners} owners, first reads included, at 100 ms latency"
     return [
