@@ -54,6 +54,7 @@ class Deployment:
         self._make = make or (lambda settings, store: Office(settings, store, clock))
         self._tell = tell
         self._states = States(clock, shared=shared)
+        self._is_shared = shared
         self._waiting: dict[str, Settings] = {}
         self._problems: list[Problem] = []
         self._named: set[str] = set()
@@ -161,6 +162,8 @@ class Deployment:
                 del self._waiting[name]
             except MAY_FAIL as error:
                 failure = error
+                if self._is_shared and isinstance(error, StoreAway):
+                    break  # everybody's database is the same
                 if self.is_many:
                     self._say_kept(name, error)
         return failure

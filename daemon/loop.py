@@ -94,7 +94,7 @@ class Daemon:
                 return
             self._begin(self._deployment.offices)
             if self._node is not None:
-                self._node.start(self._crews, self._beats)
+                self._node.start(self._crews)
             self._notifier.ready(self._watching())
             failure = self._turn()
             self._notifier.stopping()
@@ -273,7 +273,7 @@ class Daemon:
     def _feed_watchdog(self) -> None:
         self._fed = time.monotonic()
         everybody = (self._beats, *(crew.beats for crew in self._crews.values()))
-        stuck = [part for beats in everybody for part in beats.stuck()]
+        stuck = list(dict.fromkeys(part for beats in everybody for part in beats.stuck()))
         if stuck:
             log.error("stuck; the watchdog is not fed", parts=stuck)
         else:

@@ -30,8 +30,11 @@ PATIENCE = 120.0
 class Member(Crew):
     """An office that workers work for: it has no threads of its own. ``wait`` is for what they do to it."""
 
-    def __init__(self, office: Office, owner: str, wait: Callable[[Office, float], list[str]]) -> None:
+    def __init__(
+        self, office: Office, owner: str, beats: Beats, wait: Callable[[Office, float], list[str]]
+    ) -> None:
         super().__init__(office, owner)
+        self.beats = beats
         self._wait = wait
         self._has_begun = False
 
@@ -68,6 +71,7 @@ class Node:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._beats = Beats()
         self._queue: Queue | None = None
         self._worker: Worker | None = None
         self._conninfo = ""
@@ -84,7 +88,7 @@ class Node:
 
     def member(self, office: Office, owner: str) -> Member:
         """A crew for an office."""
-        return Member(office, owner, self._wait)
+        return Member(office, owner, self._beats, self._wait)
 
     def open(self, deployment: Deployment) -> None:
         """Join the queue of these offices' database. Raises StoreError."""
@@ -100,8 +104,8 @@ class Node:
         self._queue = Queue(self._conninfo, self._clock, lambda: deployment.offices)
         self._queue.open()
 
-    def start(self, crews: Mapping[str, Crew], beats: Beats) -> None:
-        """Work. ``crews`` hear when their state failed, ``beats`` that the worker lives."""
+    def start(self, crews: Mapping[str, Crew]) -> None:
+        """Work. ``crews`` hear when their state failed."""
 
         def fail(name: str, error: StoreError) -> None:
             crew = crews.get(name)
@@ -117,7 +121,7 @@ class Node:
             self._queue,
             lambda: deployment.offices,
             fail,
-            lambda: beats.beat("worker", PATIENCE),
+            lambda: self._beats.beat("worker", PATIENCE),
         )
         self._worker.start()
 

@@ -37,6 +37,8 @@ def run(ctx: click.Context, once: bool, worker: bool) -> None:
     path, owner = find_config(root.obj), root.params.get("owner")
     if once and worker:
         raise click.UsageError("--once is a round of one machine; leave out --once or --worker")
+    if owner and worker:
+        raise click.UsageError("a worker works for every owner; leave out --owner or --worker")
     if not once:
         from daemon.loop import Daemon  # noqa: PLC0415 - a round needs no loop
 

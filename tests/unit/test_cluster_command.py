@@ -151,3 +151,11 @@ def test_a_database_that_is_away_ends_no_crew(tmp_path: Path) -> None:
     broken.tick()
     assert broken.failure is not None
     assert str(Key(owner="dana", account="own")) == "dana/own"
+
+
+def test_a_worker_works_for_every_owner(tmp_path: Path) -> None:
+    """What it takes from the queue may be anybody's, so it cannot be told to work for one."""
+    write(tmp_path, "dana.yaml")
+    done = CliRunner().invoke(main, ["--config", str(tmp_path), "--owner", "dana", "run", "--worker"])
+    assert done.exit_code == 2
+    assert "a worker works for every owner" in done.output
