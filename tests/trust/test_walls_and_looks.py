@@ -18,8 +18,8 @@ from tests.support.visitor import ME, URL, Desk
 from tests.trust.conftest import Trial
 
 CLIENTS = ("acme", "beta", "cora")
-CANARIES = {"acme": "qaaq", "beta": "qbbq", "cora": "qccq"}
-"""What stands in every word of a client's; no digest and no word of ours has a q beside another."""
+CANARIES = {"acme": "qaqaqaqaq", "beta": "qbqbqbqbq", "cora": "qcqcqcqcq"}
+"""What stands in every word of a client's; nothing of ours, and no digest but by a miracle, holds it."""
 
 MET_BY_SAM = 6
 
