@@ -26,6 +26,7 @@ from connectors.base import (
     NotSupported,
     Rejected,
     Resource,
+    Retryable,
 )
 from connectors.caldav_discovery import (
     DavSession,
@@ -335,6 +336,8 @@ class CalDavConnector:
         raw = response.content.decode("utf-8", "replace")
         if not raw.lstrip("\ufeff \t\r\n").upper().startswith("BEGIN:VCALENDAR"):
             raise web_page(host)
+        if not raw.rstrip().upper().endswith("END:VCALENDAR"):
+            raise Retryable(f"{host} sent a meeting that is not whole; nothing of it was used.")
         return response.headers.get("ETag", ""), raw, _date(response.headers.get("Date", ""))
 
 

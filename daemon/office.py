@@ -215,6 +215,8 @@ class Office:
             decides=use != "web",
         )
         report = poller.poll(progress)
+        if any(one.kind == "shrunk" and not one.calendar for one in report.troubles):
+            self._connectors.pop((use, account)).close()  # it remembers a list that nobody believes
         with self.store.write() as conn:
             notices.tell_of_poll(conn, report, self.settings.owner, self.clock.now())
         return report

@@ -272,6 +272,16 @@ def test_hostile_24_a_login_page_is_no_calendar(dav: FakeDav) -> None:
             attempt()
 
 
+def test_half_a_meeting_is_not_read(dav: FakeDav) -> None:
+    """A body that ends before END:VCALENDAR is no news of the meeting, whatever its status says."""
+    connector = connect(dav)
+    [info] = connector.calendars()
+    text = dav.objects[CALENDAR + "a.ics"][1].encode()
+    dav.before = lambda request: Answer(200, text[: len(text) // 2], {"Content-Type": "text/calendar"})
+    with pytest.raises(Retryable, match="not whole"):
+        connector.read(info.ref, CALENDAR + "a.ics", WINDOW)
+
+
 @pytest.mark.parametrize("kind", ["laughs", "external"])
 def test_hostile_18_entities_are_refused(dav: FakeDav, kind: str) -> None:
     """HOSTILE 18: billion laughs and XXE are refused unread."""

@@ -130,7 +130,7 @@ def _story(folder: Path, kind: str, seed: int) -> Iterator[Story]:
     folder.mkdir()
     world = World(folder, RULES, ["acme", "own"])
     with KINDS[kind](world) as account:
-        world.calendars["acme"] = account.connect()  # type: ignore[assignment]
+        world.office._connect = lambda _, name: account.connect() if name == "acme" else world.calendars[name]
         story = Story(world, account, random.Random(seed))
         story.begin()
         yield story
