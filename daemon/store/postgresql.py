@@ -211,15 +211,15 @@ def new_ids(conn: Connection, table: Table, count: int) -> list[int]:
 def cure(url: str, error: Exception) -> StoreError:
     """The store error that says in one sentence what ``error`` means for the owner."""
     origin = error.orig if isinstance(error, DBAPIError) else error
-    state = _state(origin)
+    code = _state(origin)
     for beginning, sentence in _CURES.items():
-        if state.startswith(beginning):
-            return (StoreAway if state == LOCKED else StoreError)(
+        if code.startswith(beginning):
+            return (StoreAway if code == LOCKED else StoreError)(
                 f"The database {url} is of no use now: {sentence}."
             )
     first = next((line.strip() for line in str(origin).splitlines() if line.strip()), "no reason was given")
     broken = isinstance(error, DBAPIError) and error.connection_invalidated
-    if broken or not state or state.startswith(_AWAY):
+    if broken or not code or code.startswith(_AWAY):
         return StoreAway(f"The database {url} cannot be reached now ({first}); see that its server runs.")
     return StoreError(f"The database {url} is of no use now: {first}.")
 

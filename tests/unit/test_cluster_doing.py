@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from daemon.beats import Beats
 from daemon.cluster.doing import Doing
 from daemon.cluster.node import Member
 from daemon.cluster.threads import Threads
@@ -38,7 +39,7 @@ def test_a_step_is_done_by_one_thread_at_a_time() -> None:
 def test_an_office_is_closed_when_nothing_is_done_to_it() -> None:
     """A reload waits for what is in hand; what is late keeps its connections."""
     doing, office = Doing(), _Office()
-    member = Member(office, "dana", doing.wait)  # type: ignore[arg-type]
+    member = Member(office, "dana", Beats(), doing.wait)  # type: ignore[arg-type]
     begun, free = threading.Event(), threading.Event()
 
     def work() -> None:
