@@ -216,7 +216,9 @@ class Office:
         )
         report = poller.poll(progress)
         if any(one.kind == "shrunk" and not one.calendar for one in report.troubles):
-            self._connectors.pop((use, account)).close()  # it remembers a list that nobody believes
+            remembering = self._connectors.pop((use, account), None)
+            if remembering is not None:
+                remembering.close()  # it knows a list of calendars that nobody believes
         with self.store.write() as conn:
             notices.tell_of_poll(conn, report, self.settings.owner, self.clock.now())
         return report
