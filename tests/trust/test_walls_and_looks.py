@@ -115,11 +115,16 @@ def _mails(desk: Desk) -> list[tuple[str, str, str]]:
     "P11", "three clients with a canary in every word clash, decline and miss; mails and pages"
 )
 def test_no_word_of_one_client_reaches_another(tmp_path: Path, trial: Trial) -> None:
-    """In no part or header of a mail, and on no page that its links lead to, stands another client's word."""
+    """In no part or header of a mail, and on no page that its links lead to, stands another client's word.
+
+    Sam, whom all three meet, hears from each of them.
+    """
     mails = pages = 0
     for seed in range(trial.size(1, 20)):
         desk = _lived(tmp_path / str(seed), seed, trial.size(10, 24))
-        for to, client, words in _mails(desk):
+        left = _mails(desk)
+        assert {client for to, client, _ in left if to == "sam@shared.example"} == set(CLIENTS)
+        for to, client, words in left:
             if to == ME:
                 continue
             seen = [words] + [desk.visitor.get(path).text for path in sorted(_links(words))]
