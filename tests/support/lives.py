@@ -61,13 +61,20 @@ class Lives:
         """Ordinary rounds, each an hour later, until nothing more happens by itself; and one more."""
         over = False
         for _ in range(rounds):
-            process = self.begin("run", "--once")
-            process.join(120)
-            assert process.exitcode is not None, "a round does not end"
+            self._live_through(self.begin("run", "--once"))
             if over:
                 return
             over = not any(one.state in OPEN for one in rows(self.place))
             self.later(3700)
+
+    def _live_through(self, process: ForkServerProcess) -> None:
+        """Wait until a round ends; however much it has to send, it is never idle for long."""
+        size, quiet_since = self._size(), time.monotonic()
+        while process.is_alive():
+            process.join(1)
+            if size != (size := self._size()):
+                quiet_since = time.monotonic()
+            assert time.monotonic() - quiet_since < 60, "a round does not end"
 
     def _size(self) -> int:
         return self.place.log.stat().st_size if self.place.log.exists() else 0
