@@ -20,6 +20,7 @@ from daemon.beats import Beats
 from daemon.clock import Clock
 from daemon.crew import AWAY, PAUSE, Crew
 from daemon.deployment import Deployment
+from daemon.loading import loading
 from daemon.office import Office
 from daemon.store import calendars, deliveries
 from daemon.store.errors import StoreAway, StoreError
@@ -183,11 +184,13 @@ class Daemon:
         """Open an office's pages, from the next time they are settled."""
         office = crew.office
         if office.settings.config.answers is not None and self._answers is None:
-            from daemon.web.serving import AnswerPages  # noqa: PLC0415 - memory that only answer pages need
+            with loading:
+                from daemon.web.serving import AnswerPages  # noqa: PLC0415 - memory that only answer pages need
 
             self._answers = AnswerPages()
         if office.settings.config.dashboard is not None and self._dashboards is None:
-            from daemon.dashboard.serving import Dashboards  # noqa: PLC0415 - memory that only they need
+            with loading:
+                from daemon.dashboard.serving import Dashboards  # noqa: PLC0415 - memory that only they need
 
             self._dashboards = Dashboards(lambda: len(self._deployment.missing))
         if self._answers is not None:

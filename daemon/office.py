@@ -21,6 +21,7 @@ from daemon.config.model import Attendance
 from daemon.config.settings import Settings
 from daemon.decide import Decided, Decider
 from daemon.hindsight import Hindsight
+from daemon.loading import loading
 from daemon.mail.message import Mail
 from daemon.outbox import Outbox, SendReport
 from daemon.poll import Poller, PollReport, Progress
@@ -129,8 +130,9 @@ class Office:
     @cached_property
     def scribe(self) -> Scribe:
         """Who writes the mails; made for the first of them."""
-        from daemon.mail.colleagues import Colleagues  # noqa: PLC0415 - with the scribe
-        from daemon.mail.scribe import Scribe  # noqa: PLC0415 - templates and zone names: memory few days need
+        with loading:
+            from daemon.mail.colleagues import Colleagues  # noqa: PLC0415 - with the scribe
+            from daemon.mail.scribe import Scribe  # noqa: PLC0415 - templates and zone names: memory few days need
 
         colleagues = Colleagues(self._connect_to_send)
         return Scribe(self.store, self.settings, self.clock, colleagues, lambda: self.links)
@@ -141,7 +143,8 @@ class Office:
         inbox = self._inbox or wiring.inbox(self.settings)
         if inbox is None:
             return None
-        from daemon.replies.reader import ReplyReader  # noqa: PLC0415 - with the inbox
+        with loading:
+            from daemon.replies.reader import ReplyReader  # noqa: PLC0415 - with the inbox
 
         return ReplyReader(
             self.store, self.settings, self.clock, inbox, self.answering, stopping=self.stopping.is_set
@@ -156,7 +159,8 @@ class Office:
         """Who makes the addresses of answer pages, where there are any. Raises ConnectorError."""
         if self.settings.config.answers is None:
             return None
-        from daemon.links import links  # noqa: PLC0415 - with the pages
+        with loading:
+            from daemon.links import links  # noqa: PLC0415 - with the pages
 
         return links(self.settings)
 
@@ -242,7 +246,8 @@ class Office:
             with self.store.write() as conn:
                 notices.tell_of_failures(conn, decided.failed, self.settings.owner, now)
         if self.settings.policy.digest is not None:
-            from daemon import digest  # noqa: PLC0415 - its words are memory that few need
+            with loading:
+                from daemon import digest  # noqa: PLC0415 - its words are memory that few need
 
             digest.tell(self.store, self.settings, now)
         return decided

@@ -10,6 +10,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
+from daemon.loading import loading
 from daemon.outbox_notices import KEEP_TRYING, tell_unknown
 from daemon.store import agenda, deliveries, drafts, restored
 from daemon.store.engine import Store
@@ -64,7 +65,8 @@ def _hold(conn: Connection, tell: str, now: datetime) -> int:
 
 def _skip_digest(conn: Connection, now: datetime) -> None:
     """The digest of today was perhaps written; the next is of what happens from now on."""
-    from daemon import digest  # noqa: PLC0415 - its words are memory that few need
+    with loading:
+        from daemon import digest  # noqa: PLC0415 - its words are memory that few need
 
     digest.skip(conn, now)
 

@@ -9,6 +9,7 @@ from connectors.base import AttendanceSource, CalendarConnector, Drafts, Inbox, 
 from daemon.config.model import AccountConfig
 from daemon.config.secret import Secret, SecretUnavailable
 from daemon.config.settings import Settings
+from daemon.loading import loading
 from daemon.scopes_needed import has_drafts
 
 if TYPE_CHECKING:
@@ -29,14 +30,16 @@ def kind(configured: AccountConfig) -> str:
 def connector(settings: Settings, account: str) -> CalendarConnector:
     """The connector of one account. Raises :class:`NeedsLogin` where its secret cannot be read."""
     # Each kind's library is loaded only where that kind is used.
-    import stamina.instrumentation  # noqa: PLC0415
+    with loading:
+        import stamina.instrumentation  # noqa: PLC0415
 
     stamina.instrumentation.set_on_retry_hooks([])  # a second try within one call is no news
     return _MAKERS[kind(settings.accounts[account])](settings, account)
 
 
 def _caldav(settings: Settings, account: str) -> CalendarConnector:
-    from connectors.caldav import CalDavConnector  # noqa: PLC0415 - loaded only where it is used
+    with loading:
+        from connectors.caldav import CalDavConnector  # noqa: PLC0415 - loaded only where it is used
 
     configured = settings.accounts[account]
     caldav = configured.caldav
@@ -57,8 +60,9 @@ def _caldav(settings: Settings, account: str) -> CalendarConnector:
 
 
 def _google(settings: Settings, account: str) -> CalendarConnector:
-    from connectors.google import GoogleConnector  # noqa: PLC0415 - loaded only where it is used
-    from daemon.google_access import access  # noqa: PLC0415 - the same
+    with loading:
+        from connectors.google import GoogleConnector  # noqa: PLC0415 - loaded only where it is used
+        from daemon.google_access import access  # noqa: PLC0415 - the same
 
     return GoogleConnector(
         account,
@@ -69,8 +73,9 @@ def _google(settings: Settings, account: str) -> CalendarConnector:
 
 
 def _outlook(settings: Settings, account: str) -> CalendarConnector:
-    from connectors.outlook import OutlookConnector  # noqa: PLC0415 - loaded only where it is used
-    from daemon.outlook_access import access  # noqa: PLC0415 - the same
+    with loading:
+        from connectors.outlook import OutlookConnector  # noqa: PLC0415 - loaded only where it is used
+        from daemon.outlook_access import access  # noqa: PLC0415 - the same
 
     return OutlookConnector(
         account,
@@ -103,11 +108,13 @@ def lacks(settings: Settings, account: str) -> list[str]:
 def _missing(settings: Settings, account: str) -> Sequence[GoogleScope | OutlookScope]:
     # Each kind's library is loaded only where that kind is used.
     if settings.accounts[account].google:
-        from daemon import google_access  # noqa: PLC0415
+        with loading:
+            from daemon import google_access  # noqa: PLC0415
 
         return google_access.access(settings, account).missing()
     if settings.accounts[account].outlook:
-        from daemon import outlook_access  # noqa: PLC0415
+        with loading:
+            from daemon import outlook_access  # noqa: PLC0415
 
         return outlook_access.access(settings, account).missing()
     return []
@@ -118,7 +125,8 @@ def mailer(settings: Settings) -> Mailer:
     smtp = settings.config.mail.smtp
     if smtp is None:
         return mailbox(settings)
-    from connectors.smtp import SmtpMailer  # noqa: PLC0415 - loaded only where it is used
+    with loading:
+        from connectors.smtp import SmtpMailer  # noqa: PLC0415 - loaded only where it is used
 
     return SmtpMailer(
         host=smtp.host,
@@ -137,7 +145,8 @@ def drafts(settings: Settings) -> Drafts | None:
     imap = settings.config.mail.imap
     if imap is None:
         return mailbox(settings) if settings.config.mail.account and has_drafts(settings) else None
-    from connectors.imap import ImapDrafts  # noqa: PLC0415 - loaded only where it is used
+    with loading:
+        from connectors.imap import ImapDrafts  # noqa: PLC0415 - loaded only where it is used
 
     return ImapDrafts(
         host=imap.host,
@@ -158,8 +167,9 @@ def inbox(settings: Settings) -> Inbox | None:
         return None
     name = mail.account or ""
     if mail.imap is not None:
-        from connectors.imap_inbox import MOST_SAID, ImapInbox  # noqa: PLC0415
-        from connectors.imap_wire import ImapServer  # noqa: PLC0415
+        with loading:
+            from connectors.imap_inbox import MOST_SAID, ImapInbox  # noqa: PLC0415
+            from connectors.imap_wire import ImapServer  # noqa: PLC0415
 
         imap = mail.imap
         server = ImapServer(
@@ -172,12 +182,14 @@ def inbox(settings: Settings) -> Inbox | None:
         )
         return ImapInbox(server, imap.inbox)
     if settings.accounts[name].outlook:
-        from connectors.outlook_inbox import OutlookInbox  # noqa: PLC0415
-        from daemon import outlook_access  # noqa: PLC0415
+        with loading:
+            from connectors.outlook_inbox import OutlookInbox  # noqa: PLC0415
+            from daemon import outlook_access  # noqa: PLC0415
 
         return OutlookInbox(outlook_access.access(settings, name).client(), name)
-    from connectors.gmail_inbox import GmailInbox  # noqa: PLC0415
-    from daemon import google_access  # noqa: PLC0415
+    with loading:
+        from connectors.gmail_inbox import GmailInbox  # noqa: PLC0415
+        from daemon import google_access  # noqa: PLC0415
 
     return GmailInbox(google_access.access(settings, name).client(), name)
 
@@ -188,12 +200,14 @@ def mailbox(settings: Settings) -> Gmail | OutlookMail:
     mail = settings.config.mail
     name = mail.account or ""
     if settings.accounts[name].outlook:
-        from connectors.outlook_mail import OutlookMail  # noqa: PLC0415
-        from daemon import outlook_access  # noqa: PLC0415
+        with loading:
+            from connectors.outlook_mail import OutlookMail  # noqa: PLC0415
+            from daemon import outlook_access  # noqa: PLC0415
 
         return OutlookMail(outlook_access.access(settings, name).client(), mail.sender.address)
-    from connectors.gmail import Gmail  # noqa: PLC0415
-    from daemon import google_access  # noqa: PLC0415
+    with loading:
+        from connectors.gmail import Gmail  # noqa: PLC0415
+        from daemon import google_access  # noqa: PLC0415
 
     return Gmail(google_access.access(settings, name).client(), mail.sender.address)
 
@@ -202,19 +216,22 @@ def attendance(settings: Settings, account: str) -> AttendanceSource:
     """Where the records of an account's calls are read. A KeyError where it has none."""
     # Each kind's library is loaded only where that kind is used.
     if settings.accounts[account].outlook:
-        from connectors.outlook_teams import TeamsAttendance  # noqa: PLC0415
-        from daemon import outlook_access  # noqa: PLC0415
+        with loading:
+            from connectors.outlook_teams import TeamsAttendance  # noqa: PLC0415
+            from daemon import outlook_access  # noqa: PLC0415
 
         return TeamsAttendance(outlook_access.access(settings, account).client())
-    from connectors.google_meet import MeetAttendance  # noqa: PLC0415
-    from daemon import google_access  # noqa: PLC0415
+    with loading:
+        from connectors.google_meet import MeetAttendance  # noqa: PLC0415
+        from daemon import google_access  # noqa: PLC0415
 
     return MeetAttendance(google_access.access(settings, account).client())
 
 
 def webhook(settings: Settings, name: str) -> Webhook:
     """One of ``webhooks``; a name that is not there is a KeyError. Its secret is read at each post."""
-    from connectors.webhook import Webhook  # noqa: PLC0415 - loaded only where it is used
+    with loading:
+        from connectors.webhook import Webhook  # noqa: PLC0415 - loaded only where it is used
 
     configured = settings.config.webhooks[name]
     return Webhook(
