@@ -4,11 +4,16 @@ What was stamped under a clock that ran ahead moves back by as much as the clock
 they were, and limits count what left lately. What lapsed there is renewed by the rule that asks for it again
 (see :func:`rules.delivery.is_settled`); what no rule asks for is renewed here. The horizon of a calendar is
 rolled back by its next poll.
+
+It may be the new time that is wrong. So what was seen of meetings and heard from people moves back no further
+than its order allows: an answer that came after a move stays after it. And a word that a meeting took place
+stays when it was said, since it is about what was before.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,20 +25,18 @@ from daemon.store.codec import decode, encode
 from daemon.store.engine import owner_of
 from daemon.store.types import from_microseconds
 from rules.delivery import ANSWERED, UNDOABLE, Event, State
-from rules.model import Attendee, CalendarRef, Occurrence, OccurrenceKey
+from rules.model import CalendarRef, Occurrence, OccurrenceKey
 
 STAMPED: dict[Table, tuple[str, ...]] = {
     schema.accounts: ("first_seen_at", "seen_at", "error_since"),
     schema.calendars: ("first_seen_at", "seen_at"),
     schema.resources: ("observed_at",),
-    schema.attendance: ("at",),
-    schema.call_records: ("at", "next_at"),
+    schema.call_records: ("next_at",),
     schema.call_users: ("learned_at",),
     schema.deliveries: ("next_try_at", "cleared_at", "lease_until", "created_at", "changed_at", "sent_at"),
     schema.contacts: ("met_at", "updated_at"),
     schema.optouts: ("created_at",),
     schema.demotions: ("changed_at",),
-    schema.answers: ("at",),
     schema.agreements: ("created_at", "changed_at"),
     schema.inboxes: ("read_at", "error_since"),
     schema.letters_in: ("at",),
@@ -72,7 +75,7 @@ def set_back(conn: Connection, now: datetime, by: timedelta) -> None:
             conn.execute(update(table).where(where).values({name: _earlier(column, by)}))
     _unasked(conn, now, by)
     _silences(conn, now, by)
-    _occurrences(conn, now, by)
+    _evidence(conn, now, by)
     _contacts(conn, now)
     agenda.wake_all(conn, now)
 
@@ -106,14 +109,20 @@ def _silences(conn: Connection, now: datetime, by: timedelta) -> None:
     conn.execute(update(schema.silences).where(where).values(moved))
 
 
-def _occurrences(conn: Connection, now: datetime, by: timedelta) -> None:
-    """When a meeting came, moved or was answered."""
-    c = schema.occurrences.c
-    for row in conn.execute(select(c.id, c.record).where(c.owner == owner_of(conn))).all():
-        one = _decoded(row.record)
-        right = _righted(one, now, by)
-        if right != one:
-            conn.execute(update(schema.occurrences).where(c.id == row.id).values(record=encode(right)))
+def _evidence(conn: Connection, now: datetime, by: timedelta) -> None:
+    """When meetings came, moved and were answered, there and on our pages: all moved back in one order."""
+    c, a = schema.occurrences.c, schema.answers.c
+    query = select(c.id, c.record).where(c.owner == owner_of(conn))
+    records = [(row.id, _decoded(row.record)) for row in conn.execute(query).all()]
+    said = conn.execute(select(a.at).where(a.owner == owner_of(conn)).distinct()).scalars().all()
+    right = in_order({*said, *(at for _, one in records for at in _seen(one))}, now, by)
+    for id_, one in records:
+        if not right.keys().isdisjoint(_seen(one)):
+            record = encode(_righted(one, right))
+            conn.execute(update(schema.occurrences).where(c.id == id_).values(record=record))
+    for at in sorted(right.keys() & {*said}):  # the earliest first, so that none is moved twice
+        where = (a.owner == owner_of(conn)) & (a.at == at)
+        conn.execute(update(schema.answers).where(where).values(at=right[at]))
 
 
 def _decoded(record: str) -> Occurrence:
@@ -121,15 +130,28 @@ def _decoded(record: str) -> Occurrence:
     return decode(record, key=nowhere, href="", etag="", observed_at=None)
 
 
-def _righted(one: Occurrence, now: datetime, by: timedelta) -> Occurrence:
-    ahead = {name: at - by for name in NOTED if (at := getattr(one, name)) is not None and at > now}
-    people = tuple(_answered(who, now, by) for who in one.attendees)
-    return replace(one, attendees=people, **ahead)
+def _seen(one: Occurrence) -> list[datetime]:
+    found = [*(getattr(one, name) for name in NOTED), *(who.answered_at for who in one.attendees)]
+    return [at for at in found if at is not None]
 
 
-def _answered(who: Attendee, now: datetime, by: timedelta) -> Attendee:
-    at = who.answered_at
-    return who if at is None or at <= now else replace(who, answered_at=at - by)
+def in_order(stamps: Collection[datetime], now: datetime, by: timedelta) -> dict[datetime, datetime]:
+    """For each that lies ahead of ``now``, when it was: ``by`` earlier, but after all that came before it."""
+    before = max((at for at in stamps if at <= now), default=None)
+    right = {}
+    for at in sorted(at for at in stamps if at > now):
+        earlier = at - by
+        before = right[at] = earlier if before is None else max(earlier, before + timedelta(microseconds=1))
+    return right
+
+
+def _righted(one: Occurrence, right: Mapping[datetime, datetime]) -> Occurrence:
+    noted = {name: right.get(at, at) for name in NOTED if (at := getattr(one, name)) is not None}
+    people = tuple(
+        who if (at := who.answered_at) is None else replace(who, answered_at=right.get(at, at))
+        for who in one.attendees
+    )
+    return replace(one, attendees=people, **noted)
 
 
 def _contacts(conn: Connection, now: datetime) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemon import horizon
 from daemon.hindsight import Hindsight
-from daemon.store import Store, agenda, calendars, contacts, deliveries, silences
+from daemon.store import Store, agenda, attendance, calendars, contacts, deliveries, silences
 from daemon.store.schema import metadata
-from daemon.store.set_back import STAMPED, latest, set_back
+from daemon.store.set_back import STAMPED, in_order, latest, set_back
 from daemon.store.types import Instant
 from rules.delivery import Event, State
-from rules.model import Attendee, CalendarSeen, Encounter, Met, PartStat
+from rules.model import Attendee, CalendarSeen, Encounter, Held, Met, PartStat
 from tests.support.meetings import ME, NOW, account, meeting, plan, policy, rule, step
 from tests.support.stores import ACME, fresh_store, intent, put, resource
 
@@ -26,7 +28,10 @@ HOUR = timedelta(hours=1)
 YEAR = timedelta(days=365)
 AHEAD = NOW + YEAR
 
-OF_THE_FUTURE = {
+OTHERWISE = {
+    ("answers", "at"),
+    ("attendance", "at"),
+    ("call_records", "at"),
     ("calendars", "horizon_end"),
     ("call_records", "start"),
     ("contacts", "wake_at"),
@@ -47,7 +52,7 @@ OF_THE_FUTURE = {
     ("silences", "ends_at"),
     ("silences", "created_at"),
 }
-"""Columns that say when meetings and steps are, or that are put right in their own way."""
+"""Columns that say when meetings and steps are, that stay, or that are put right in their own way."""
 
 
 @pytest.fixture
@@ -67,8 +72,8 @@ def test_every_time_that_is_stored_is_thought_of() -> None:
         for column in table.columns
         if isinstance(column.type, Instant)
     }
-    assert stamped | OF_THE_FUTURE == known
-    assert not stamped & OF_THE_FUTURE
+    assert stamped | OTHERWISE == known
+    assert not stamped & OTHERWISE
 
 
 def test_what_left_lately_still_counts(store: Store) -> None:
@@ -155,6 +160,46 @@ def test_an_answer_after_a_move_is_no_stale_answer(store: Store) -> None:
         (one,) = agenda.by_uids(conn, ["kickoff"])
     assert one.time_changed_at == NOW
     assert one.attendees[0].answered_at == NOW + HOUR
+
+
+@pytest.mark.parametrize("moved", [-1, 1], ids=["yes is of the new time", "yes is of the old time"])
+def test_a_wrong_clock_does_not_turn_round_what_came_first(store: Store, moved: int) -> None:
+    """The new time may be the wrong one: a yes after a move stays after it, and one before it before."""
+    said = Attendee(address=meeting().attendees[0].address, partstat=PartStat.ACCEPTED)
+    news = [resource(meeting(starts=74), etag="2"), resource(meeting(attendees=(said,)), etag="2")][::-moved]
+    both = resource(meeting(starts=74, attendees=(said,)), etag="3")
+    for hours, seen in zip([-3, 1, 2], [resource(meeting()), news[0], both], strict=True):
+        put(store, seen, now=NOW + hours * HOUR)
+    with store.write() as conn:
+        set_back(conn, NOW, YEAR)
+        (one,) = agenda.by_uids(conn, ["kickoff"])
+    answered = one.attendees[0].answered_at
+    assert answered is not None
+    assert one.time_changed_at is not None
+    assert (answered > one.time_changed_at) == (moved < 0)
+    assert max(answered, one.time_changed_at) <= NOW
+
+
+@given(
+    st.sets(st.integers(-400, 400)).map(lambda hours: {NOW + one * HOUR for one in hours}),
+    st.integers(400, 9000).map(lambda hours: hours * HOUR),
+)
+def test_the_order_of_what_was_seen_stays(stamps: set[datetime], by: timedelta) -> None:
+    """Whatever clock showed it, and whichever of the two is right."""
+    right = in_order(stamps, NOW, by)
+    assert set(right) == {at for at in stamps if at > NOW}
+    moved = [right.get(at, at) for at in sorted(stamps)]
+    assert moved == sorted(set(moved))
+    assert all(right[at] >= at - by for at in right)
+    assert all(at < NOW + timedelta(seconds=1) for at in right.values())
+
+
+def test_a_word_that_a_meeting_took_place_outlives_a_wrong_clock(store: Store) -> None:
+    """Nobody is asked about a meeting that was held because the clock says it is yet to come."""
+    with store.write() as conn:
+        attendance.mark(conn, meeting().identity, Held.HELD, "you", NOW)
+        set_back(conn, NOW - 8 * HOUR, 8 * HOUR)
+        assert attendance.marks(conn, [meeting().identity])[str(meeting().identity)].at == NOW
 
 
 def test_nobody_was_met_in_a_meeting_that_is_not_over(store: Store) -> None:
