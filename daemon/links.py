@@ -107,6 +107,11 @@ class Links:
         """Whether one of these could read what the other made."""
         return self._salt == other._salt and not set(self._keys).isdisjoint(other._keys)
 
+    def marks(self) -> list[str]:
+        """What tells each key from others and gives nothing of it away; that of the signing one first."""
+        made = [Links(self._root, [key.decode()]).signer(b"mark") for key in reversed(self._keys)]
+        return [one.get_signature(b"").decode() for one in made]
+
     def signer(self, use: bytes) -> Signer:
         """Signs for one use, with a key derived for it alone; what it signed is nothing for another."""
         return Signer(self._keys, salt=self._salt + use, key_derivation="hmac", algorithm=_HalfHmac(sha256))

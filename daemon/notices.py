@@ -91,6 +91,25 @@ def tell_of_refusal(conn: Connection, account: str, why: str, owner: Owner, now:
     )
 
 
+def tell_of_other_key(conn: Connection, mark: str, owner: Owner, now: datetime) -> None:
+    """Queue the news that links made with another key open nothing here; once for each key."""
+    _tell(
+        conn,
+        owner,
+        now,
+        kind="links",
+        about=mark,
+        subject="Links in some of my mails open no page",
+        body=(
+            "The links to your answer pages are signed with another key than before: those in earlier mails, "
+            "or in mails from another machine, open no page here.\n\n"
+            "If rebookd runs on several machines, give all of them the same `answers: key:`. If you changed "
+            "the key, write the old one below the new one until its links have served their time. I say this "
+            "once."
+        ),
+    )
+
+
 def tell_of_undone(conn: Connection, agreed: Agreement, owner: Owner, now: datetime) -> None:
     """Queue the news that a time somebody picked did not reach the calendar; once for each."""
     _tell(

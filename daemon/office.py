@@ -10,7 +10,10 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from connectors.base import AttendanceSource, CalendarConnector, Drafts, Inbox, Mailer
+import structlog
+from sqlalchemy import Connection
+
+from connectors.base import AttendanceSource, CalendarConnector, ConnectorError, Drafts, Inbox, Mailer
 from daemon import notices, restoring, wiring
 from daemon.answers import Answering
 from daemon.attendance import AttendanceReader, is_asked
@@ -46,6 +49,9 @@ _UNREACHED = frozenset({"sign-in needed", "no answer"})
 """Troubles of a poll that would be those of any further request."""
 
 _RULES_NOTE = "rules fingerprint"
+_KEY_NOTE = "links signed with"
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -177,6 +183,22 @@ class Office:
             if noted(conn, _RULES_NOTE) != self.settings.fingerprint:
                 agenda.wake_all(conn, now)
                 note(conn, _RULES_NOTE, self.settings.fingerprint)
+            self._look_at_key(conn, now)
+
+    def _look_at_key(self, conn: Connection, now: datetime) -> None:
+        """Whether the links that were mailed before, by whichever machine, open here."""
+        try:
+            links = self.links
+        except ConnectorError:
+            return  # said where a link is needed
+        if links is None:
+            return
+        marks, before = links.marks(), noted(conn, _KEY_NOTE)
+        if before != marks[0]:
+            note(conn, _KEY_NOTE, marks[0])
+        if before is not None and before not in marks:
+            log.warning("links signed with another key open nothing here; give every machine the same")
+            notices.tell_of_other_key(conn, marks[0], self.settings.owner, now)
 
     def poll(self, account: str, progress: Progress | None = None) -> PollReport:
         """Poll one account, and queue what its owner must know of it. Call from one thread each."""

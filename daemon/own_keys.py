@@ -9,6 +9,7 @@ from pathlib import Path
 from connectors.base import ConnectorError
 from daemon.config.secret import Secret
 from daemon.config.settings import DEFAULT, Settings
+from daemon.loading import loading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ class OwnKey:
         if self.place != Secret("file", (str(path),)) or path.exists():
             return None
         try:
-            from connectors.auth import new_key  # noqa: PLC0415 - its cipher is memory that few need
+            with loading:
+                from connectors.auth import new_key  # noqa: PLC0415 - its cipher is memory that few need
 
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:

@@ -10,9 +10,10 @@ from pathlib import Path
 from daemon.clock import Clock
 from daemon.config.deployment import Loaded
 from daemon.config.settings import Settings
-from daemon.doctor import secrets, service, state, time, work
+from daemon.doctor import database, secrets, service, state, time, work
 from daemon.doctor.checks import Check, Finding, fine, looked, wrong
 from daemon.store.opening import open_store
+from daemon.store.postgresql import is_address
 
 Reach = Callable[[Settings], list[tuple[str, Callable[[], str]]]]
 
@@ -22,8 +23,8 @@ def examine(loaded: Loaded, clock: Clock, *, reach: Reach | None = None) -> Iter
     now, owners = clock.now(), list(loaded.settings.values())
     yield from configurations(loaded)
     yield from looked(time.NAME, lambda: time.checks(owners, now))
-    for path in dict.fromkeys(one.state.resolve() for one in owners if "://" not in one.config.state):
-        yield from of_state(path, [one for one in owners if one.state.resolve() == path], clock)
+    for place in dict.fromkeys(one.memory for one in owners):
+        yield from of_state(place, [one for one in owners if one.memory == place], clock)
     for one in owners:
         yield from _of(loaded, one, looked(secrets.NAME, partial(secrets.checks, one, now)))
     yield from looked(service.NAME, lambda: service.checks(owners))
@@ -50,17 +51,26 @@ def configurations(loaded: Loaded) -> Iterator[Check]:
         yield fine(name, f"{settings.files[0]} and its {len(settings.policy.rules)} rules are fine")
 
 
-def of_state(path: Path, owners: Sequence[Settings], clock: Clock) -> Iterator[Check]:
-    """The state file, and what stands in it where it can be opened."""
-    found = looked(state.NAME, lambda: state.checks(path, clock.now()))
+def of_state(place: str, owners: Sequence[Settings], clock: Clock) -> Iterator[Check]:
+    """The state in a file or database, and what stands in it where it can be opened."""
+    if is_address(place):
+        tenants = [one.tenant for one in owners]
+        found = looked(state.NAME, lambda: database.checks(place, tenants, clock.now()))
+    else:
+        found = looked(state.NAME, lambda: state.checks(Path(place), clock.now()))
     yield from found
-    if any(one.finding is Finding.PROBLEM for one in found) or not path.exists():
+    if not any(one.finding is Finding.PROBLEM for one in found):
+        yield from looked("work", partial(_work, place, owners, clock))
+
+
+def _work(place: str, owners: Sequence[Settings], clock: Clock) -> Iterator[Check]:
+    if not (database.is_current(place) if is_address(place) else Path(place).exists()):
         return
-    store = open_store(path, clock.now(), check=False)
+    store = open_store(place, clock.now(), check=False, for_copy=True)
     try:
         for one in owners:
             with store.of(one.tenant).read() as conn:
-                yield from looked("work", partial(work.checks, conn, one, clock.now()))
+                yield from work.checks(conn, one, clock.now())
     finally:
         store.close()
 

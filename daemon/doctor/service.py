@@ -1,4 +1,4 @@
-"""The systemd unit, where there is one: understood, hardened, and given the credentials it needs."""
+"""The systemd units, where there are any: understood, hardened, and given the credentials they need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACES = tuple(
     Path(folder)
     for folder in ("/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
 )
-UNIT = "rebookd.service"
+UNITS = ("rebookd.service", "rebookd-worker@.service")
 
 MOST_EXPOSED = 2.0
 """The rating of ``systemd-analyze security`` up to which the unit counts as hardened."""
@@ -26,13 +26,13 @@ SECONDS = 20.0
 
 
 def checks(owners: Sequence[Settings], places: Sequence[Path] = PLACES) -> Iterator[Check]:
-    """The unit as it is installed; nothing where none is."""
-    unit = next((place / UNIT for place in places if (place / UNIT).is_file()), None)
-    if unit is None:
-        return
-    yield from understood(unit)
-    yield from hardened(unit)
-    yield from credentials(unit, owners, places)
+    """The units as they are installed, each where it is found first; nothing where none is."""
+    for name in UNITS:
+        unit = next((place / name for place in places if (place / name).is_file()), None)
+        if unit is not None:
+            yield from understood(unit)
+            yield from hardened(unit)
+            yield from credentials(unit, owners, places)
 
 
 def understood(unit: Path) -> Iterator[Check]:
@@ -55,13 +55,13 @@ def hardened(unit: Path) -> Iterator[Check]:
         yield doubtful(
             NAME,
             f"the unit leaves the service more rights than it needs (exposure {rating[1]} of 10)",
-            "install systemd/rebookd.service of this version again",
+            f"install systemd/{unit.name} of this version again",
         )
 
 
 def credentials(unit: Path, owners: Sequence[Settings], places: Sequence[Path] = PLACES) -> Iterator[Check]:
     """Every credential that the configuration asks for is loaded, from a file that is there."""
-    files = [unit, *(one for place in places for one in sorted((place / f"{UNIT}.d").glob("*.conf")))]
+    files = [unit, *(one for place in places for one in sorted((place / f"{unit.name}.d").glob("*.conf")))]
     text = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
     loaded = dict(re.findall(r"^LoadCredential(?:Encrypted)?=([^:\s]+):?(\S*)$", text, re.MULTILINE))
     secrets = [secret for one in owners for secret in one.secrets()]
@@ -70,7 +70,8 @@ def credentials(unit: Path, owners: Sequence[Settings], places: Sequence[Path] =
             yield wrong(
                 NAME,
                 f"the unit does not load the credential {name}",
-                f"sudo systemctl edit rebookd, and add: LoadCredential={name}:/etc/rebookd/secrets/{name}",
+                f"sudo systemctl edit {unit.stem}, and add: "
+                f"LoadCredential={name}:/etc/rebookd/secrets/{name}",
             )
         elif loaded[name].startswith("/") and not _may_be_there(Path(loaded[name])):
             yield wrong(

@@ -150,19 +150,26 @@ class _Held:
                 conn.rollback()  # the lock is the session's and stays
                 self._session = session
                 return conn
-            found = conn.execute(_HOLDER, {"number": self._number})
-            holders = {row.pid: row.application_name for row in found}
+            held_by = _holders(conn, self._number)
         except BaseException:
             conn.close()
             raise
         conn.close()
-        if self._session in holders:
+        if self._session in held_by:
             raise StoreAway(f"The lock on {self._name} is still held by a connection of ours that broke.")
-        holder = next(iter(holders.values()), "")
-        raise StoreError(
-            f"Another rebookd ({holder.removeprefix('rebookd ') or 'unknown'}) is already "
-            f"running on {self._name}; stop it first."
-        )
+        holder = next(iter(held_by.values()), "unknown")
+        raise StoreError(f"Another rebookd ({holder}) is already running on {self._name}; stop it first.")
+
+
+def holders(conn: Connection, owner: str) -> list[str]:
+    """The processes that work on an owner's state, each as ``host:pid``."""
+    return sorted(_holders(conn, postgresql.key("daemon", owner)).values())
+
+
+def _holders(conn: Connection, number: int) -> dict[int, str]:
+    """By the server's process."""
+    found = conn.execute(_HOLDER, {"number": number})
+    return {row.pid: row.application_name.removeprefix("rebookd ") or "unknown" for row in found}
 
 
 _HOLDER = text(

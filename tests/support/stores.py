@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ OWN = CalendarRef(account="own", id="own-calendar")
 
 
 _databases: dict[Path, str] = {}
-_kind = ["sqlite"]
+_kind = [os.environ.get("REBOOKD_TESTS_ON", "sqlite")]
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import time
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dns.resolver
@@ -16,17 +17,21 @@ from click.testing import CliRunner
 from daemon.__main__ import main
 from daemon.config.secret import Secret
 from daemon.config.settings import load
-from daemon.doctor import secrets, service, state, work
+from daemon.doctor import database, secrets, service, state, work
 from daemon.doctor import time as clock
 from daemon.doctor.checks import Check, Finding, looked
 from daemon.doctor.dns import Domain
 from daemon.store import open_store, restored
+from daemon.store.database import lock as lock_database
 from daemon.store.lock import lock
+from daemon.store.migrate import REVISIONS
+from tests.support.databases import empty_database
 from tests.support.fake_dav import fake_dav
 from tests.support.fake_dns import fake_dns
 from tests.support.fake_smtp import FakeSmtp
 from tests.support.meetings import NOW
 from tests.support.offices import World
+from tests.support.postgresql import SUPERUSER, shared_server
 
 RULES = """\
 version: 1
@@ -131,6 +136,38 @@ def test_what_is_wrong_with_a_state_is_told(world: World, monkeypatch: pytest.Mo
     assert any("no rebookd runs" in one for one in told[Finding.WARNING])
 
 
+@pytest.mark.postgresql
+def test_a_database_in_order_is_fine() -> None:
+    """Up to date, fenced, in time, and whoever works for an owner is named."""
+    with closing(open_store(said := empty_database(), NOW, "dana")), lock_database(said, "dana", shared=True):
+        told = found(list(database.checks(said, ["dana", "sam"], datetime.now(UTC))))
+    assert not told[Finding.PROBLEM]
+    assert any(f":{os.getpid()})" in one for one in told[Finding.OK])
+    assert told[Finding.WARNING] == ["no rebookd runs for sam"]
+
+
+@pytest.mark.postgresql
+def test_what_is_wrong_with_a_database_is_told(tmp_path: Path) -> None:
+    """Its clock or ours, a role that no fence holds, tables of a newer version, nobody there."""
+    server, said = shared_server(), empty_database()
+    name = said.partition("@/")[2].partition("?")[0]
+    mighty = server.url(name, SUPERUSER)
+    told = found(list(database.checks(mighty, ["dana"], datetime.now(UTC) - timedelta(hours=9))))
+    assert any("9.0 hours behind the database's" in one for one in told[Finding.PROBLEM])
+    assert any("passes over the row-level security" in one for one in told[Finding.WARNING])
+    with server.connect(name) as conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer = found(list(database.checks(said, ["dana"], datetime.now(UTC))))
+    assert any("by a newer rebookd" in one for one in newer[Finding.PROBLEM])
+    with server.connect(name) as conn:
+        conn.execute("UPDATE alembic_version SET version_num = %s", [REVISIONS[-1]])
+    nowhere = f"postgresql://rebookd@/{name}?host={tmp_path}"
+    (gone,) = database.checks(nowhere, ["dana"], NOW)
+    assert gone.finding is Finding.PROBLEM
+    assert "cannot be reached now" in gone.message
+    assert gone.cure
+
+
 def test_a_state_that_is_gone_is_told_from_one_that_never_was(tmp_path: Path) -> None:
     """The watermark stays behind."""
     path = tmp_path / "state.db"
@@ -197,9 +234,10 @@ def test_a_unit_without_its_credentials_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_a_unit_that_systemd_does_not_understand_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", service.UNITS)
+def test_a_unit_that_systemd_does_not_understand_is_told(tmp_path: Path, name: str) -> None:
     """A misspelt key, and rights that nobody needs."""
-    unit = tmp_path / "rebookd.service"
+    unit = tmp_path / name
     unit.write_text("[Service]\nExecStart=/bin/true\nProtectSytem=strict\n")
     told = found(list(service.checks([], [tmp_path])))
     assert any("does not understand" in one for one in told[Finding.WARNING])
@@ -261,6 +299,26 @@ def test_the_command_says_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {tuple(one) for one in told["checks"]} == {("name", "state", "message", "cure")}
     assert bad.exit_code == 1
     assert "✗ secrets: the environment variable HUNTER is not set\n    set HUNTER" in bad.output
+
+
+@pytest.mark.postgresql
+def test_the_command_looks_at_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not know it leaves as it is; once it is prepared, how the work goes is told, too."""
+    monkeypatch.setenv("HUNTER", "hunter2")
+    monkeypatch.setattr("daemon.doctor.service.PLACES", ())
+    server = shared_server()
+    said = server.url(server.database())
+    (tmp_path / "rules.yaml").write_text(RULES)
+    text = CONFIG.format(dav="https://dav.va.example", smtp=9)
+    (tmp_path / "config.yaml").write_text(f"{text}state: {said}\n")
+    words = ["--config", str(tmp_path / "config.yaml"), "doctor"]
+    before = CliRunner().invoke(main, words)
+    assert "its tables are made by the first run" in before.output
+    open_store(said, NOW).close()
+    after = CliRunner().invoke(main, words)
+    assert "is there and up to date" in after.output
+    assert "acme was never read" in after.output
+    assert (before.exit_code, after.exit_code) == (0, 0)
 
 
 def test_a_configuration_that_does_not_load_is_a_problem(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from daemon.store import deliveries
 from daemon.store.deliveries import Delivery
 from tests.support.files import CONFIG, write
 from tests.support.meetings import NOW
+from tests.support.offices import World
 from tests.support.stores import fresh_store, intent
 
 OLD, NEW = "o" * 40, "n" * 40
@@ -130,6 +131,28 @@ def test_a_key_of_systemds_or_the_owners(tmp_path: Path, monkeypatch: pytest.Mon
     assert by_systemd.token(Purpose.STOP, 7, "x") == Links(URL, [NEW]).token(Purpose.STOP, 7, "x")
     assert by_owner.token(Purpose.STOP, 7, "x") == Links(URL, [OLD]).token(Purpose.STOP, 7, "x")
     assert not (tmp_path / "state.db.links-key").exists()
+
+
+def test_the_owner_hears_that_links_open_nothing_here(tmp_path: Path) -> None:
+    """Of another machine's key, or one that was changed; not of one that was put on top. Once for each."""
+    (tmp_path / "key").write_text(OLD)
+    (tmp_path / "key").chmod(0o600)
+    rules = "[{name: ask, when: unconfirmed, then: [{step: ask, do: confirm, at: 48h before start}]}]"
+    pages = f"answers: {{public_url: {URL}, key: {{file: key}}}}\n"
+    world = World(tmp_path, f"version: 1\nrules: {rules}\n", config=pages)
+
+    def told(*keys: str) -> int:
+        (tmp_path / "key").write_text("\n".join(keys))
+        world.office.close()
+        world.office = world.open()
+        with world.store.read() as conn:
+            return sum(one.step == "links" for one in deliveries.list_(conn))
+
+    assert [told(OLD), told(NEW, OLD), told(NEW)] == [0, 0, 0]
+    assert [told(OLD), told(NEW), told(OLD)] == [1, 2, 2]
+    world.round()
+    assert "answers: key:" in str(world.mailer.kept[0][1])
+    world.store.close()
 
 
 def test_a_key_of_no_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

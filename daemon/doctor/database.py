@@ -1,0 +1,99 @@
+"""The state in PostgreSQL: reached, ours, with the fence between owners up, in time, and who works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from daemon.doctor.checks import Check, doubtful, fine, wrong
+from daemon.doctor.state import AHEAD, NAME
+from daemon.store import migrate, postgresql
+from daemon.store.database import holders
+from daemon.store.errors import StoreError
+
+_ROLE = text("SELECT rolname, rolsuper OR rolbypassrls AS passes FROM pg_roles WHERE rolname = current_user")
+_TIME = text("SELECT extract(epoch FROM clock_timestamp())")
+
+
+def checks(said: str, owners: Sequence[str], now: datetime) -> Iterator[Check]:
+    """Everything about one database and these owners in it, which is not changed."""
+    try:
+        url = postgresql.address(said)
+        engine = postgresql.engine_for(url, owners[0], poolclass=NullPool)
+        name = postgresql.shown(url)
+        try:
+            with engine.connect() as conn:
+                yield from present(conn, name)
+                yield from fenced(conn, name)
+                yield from in_time(conn, now)
+                yield from worked_on(conn, owners)
+        except DBAPIError as error:
+            raise postgresql.cure(name, error) from error
+        finally:
+            engine.dispose()
+    except StoreError as error:
+        sentence, _, cure = str(error).partition("; ")
+        yield wrong(
+            NAME, sentence.rstrip("."), cure.rstrip(".") or "psql, with the same address, may say more"
+        )
+
+
+def is_current(said: str) -> bool:
+    """Whether its tables are of this version, so that they can be read. Raises StoreError."""
+    engine = postgresql.engine_for(postgresql.address(said), "", poolclass=NullPool)
+    try:
+        with engine.connect() as conn:
+            return migrate.revision(conn) == migrate.REVISIONS[-1]
+    finally:
+        engine.dispose()
+
+
+def present(conn: Connection, name: str) -> Iterator[Check]:
+    """Its tables are of this version, or will be."""
+    at = migrate.revision(conn)
+    if at is None:
+        yield fine(NAME, f"{name} is there; its tables are made by the first run")
+    elif at not in migrate.REVISIONS:
+        yield wrong(NAME, f"{name} was written by a newer rebookd", "install that version again")
+    elif at != migrate.REVISIONS[-1]:
+        yield fine(NAME, f"{name} is there; its tables are brought up to date by the next run")
+    else:
+        yield fine(NAME, f"{name} is there and up to date")
+
+
+def fenced(conn: Connection, name: str) -> Iterator[Check]:
+    """The database itself keeps owners apart, but not for roles that may pass over that."""
+    role = conn.execute(_ROLE).one()
+    if role.passes:
+        yield doubtful(
+            NAME,
+            f"the role {role.rolname} passes over the row-level security that keeps owners apart",
+            f"give rebookd a role without rights of its own, and {name} to that role",
+        )
+
+
+def in_time(conn: Connection, now: datetime) -> Iterator[Check]:
+    """The two machines agree on the time, since leases and due times are compared between them."""
+    off = float(conn.execute(_TIME).scalar_one()) - now.timestamp()
+    if abs(off) > AHEAD.total_seconds():
+        yield wrong(
+            "clock",
+            f"the clock is {abs(off) / 3600:.1f} hours {'behind' if off > 0 else 'ahead of'} the database's",
+            "set both clocks: timedatectl set-ntp true",
+        )
+
+
+def worked_on(conn: Connection, owners: Sequence[str]) -> Iterator[Check]:
+    """Who runs, for each owner."""
+    for owner in owners:
+        running = holders(conn, owner)
+        if running:
+            yield fine("daemon", f"rebookd runs for {owner} ({', '.join(running)})")
+        else:
+            yield doubtful(
+                "daemon", f"no rebookd runs for {owner}", "sudo systemctl enable --now rebookd-worker@1"
+            )
