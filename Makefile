@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 export PYTHON
+# Some environments say so; then every process that a test starts would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test trust lint bench lock clean
 .DELETE_ON_ERROR:
