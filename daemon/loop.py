@@ -7,7 +7,6 @@ survives a raising job or a clock set back.
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,6 +35,9 @@ log = structlog.get_logger()
 
 TICK = 1
 """Seconds between two ticks."""
+
+NAP = 0.25
+"""Seconds between two looks at what was signalled."""
 
 GRACE = 8.0
 """Seconds a stop waits for what is in hand."""
@@ -73,8 +75,7 @@ class Daemon:
             shared=node is not None,
         )
         self._beats = Beats()
-        self._stop = threading.Event()
-        self._reload = threading.Event()
+        self._is_stopping = self._is_reloading = False
         self._crews: dict[str, Crew] = {}
         self._answers: AnswerPages | None = None
         self._dashboards: Dashboards | None = None
@@ -87,9 +88,8 @@ class Daemon:
         Raises ConfigProblems where nobody has a usable configuration, StoreError when no state can be
         trusted.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
-        signal.signal(signal.SIGHUP, lambda *_: self._reload.set())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._hear)
         try:
             if not self._open():
                 return
@@ -110,19 +110,26 @@ class Daemon:
         if failure is not None:
             raise failure
 
+    def _hear(self, number: int, _frame: object) -> None:
+        # an Event's set() would wait for ever where the same thread was just about to wait for it
+        if number == signal.SIGHUP:
+            self._is_reloading = True
+        else:
+            self._is_stopping = True
+
     def _open(self) -> bool:
         """Open what there is; False where a worker is stopped while it waits for its database."""
         if self._node is None:
             self._deployment.open()
             return True
-        while not self._stop.is_set():
+        while not self._is_stopping:
             try:
                 if not self._deployment.offices:
                     self._deployment.open()
                 self._node.open(self._deployment)
             except StoreAway as error:
                 log.warning("the state is away; trying again", problem=str(error))
-                self._stop.wait(AWAY)
+                time.sleep(AWAY)
             else:
                 return True
         return False
@@ -136,7 +143,7 @@ class Daemon:
         ticker.every(HOLD_EVERY).seconds.do(self._hold)
         ticker.every(STATUS_EVERY).seconds.do(self._minutely)
         ran = time.monotonic()
-        while not self._stop.is_set():
+        while not self._is_stopping:
             due = any(job.should_run for job in ticker.jobs)
             ticker.run_pending()
             if due:
@@ -148,10 +155,10 @@ class Daemon:
             failure = self._let_go_of_failed()
             if failure is not None:
                 return failure
-            if self._reload.is_set():
-                self._reload.clear()
+            if self._is_reloading:
+                self._is_reloading = False
                 self._take_new_configuration()
-            self._stop.wait(TICK / 4)
+            time.sleep(NAP)
         return None
 
     def _begin(self, offices: dict[str, Office]) -> None:
@@ -258,7 +265,7 @@ class Daemon:
 
     def _tick(self) -> None:
         for name in self._in_turn():
-            if self._stop.is_set():
+            if self._is_stopping:
                 return
             self._crews[name].tick(len(self._crews))
             every = self._notifier.watchdog_every

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,48 @@ def _daemon(folder: Path, count: int) -> Daemon:
     found = Daemon(folder, SetClock(NOW))
     found._crews = {f"owner-{number}": _Crew() for number in range(count)}  # type: ignore[misc]
     return found
+
+
+INTERRUPTED = """
+import signal, sys, threading, time
+from pathlib import Path
+from daemon import loop
+from daemon.clock import SystemClock
+
+loop.NAP = 0.001
+modules = {loop.__file__, threading.__file__}
+
+def interrupted(daemon, where):
+    lines = 0
+
+    def line(frame, event, arg):
+        nonlocal lines
+        lines += event == "line"
+        if event == "line" and lines == where:
+            signal.raise_signal(signal.SIGTERM)
+        return line
+
+    def look(frame, event, arg):
+        return line if frame.f_code.co_filename in modules else None
+
+    daemon._open = lambda: True
+    daemon._begin = daemon._end = lambda *_: None
+    sys.settrace(look)
+    daemon.run()
+    sys.settrace(None)
+
+for where in range(40, 400):
+    interrupted(loop.Daemon(Path("nowhere"), SystemClock()), where)
+    print(where)
+"""
+
+
+def test_a_signal_may_come_at_any_moment() -> None:
+    """Whatever line the loop is at, it ends."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.split()[-1] == "399"
 
 
 def test_a_few_owners_have_their_turn_each_second(tmp_path: Path) -> None:
