@@ -113,13 +113,11 @@ def test_a_worker_waits_for_its_database(tmp_path: Path, monkeypatch: pytest.Mon
     found = Daemon(tmp_path, SetClock(NOW), node=Node(SetClock(NOW)))
     waits: list[float] = []
 
-    def wait(seconds: float) -> bool:
+    def wait(seconds: float) -> None:
         waits.append(seconds)
-        if len(waits) == 3:
-            found._stop.set()
-        return found._stop.is_set()
+        found._is_stopping = len(waits) == 3
 
-    monkeypatch.setattr(found._stop, "wait", wait)
+    monkeypatch.setattr("daemon.loop.time.sleep", wait)
     assert found._open() is False
     assert len(waits) == 3
 
