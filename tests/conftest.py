@@ -54,3 +54,12 @@ def dialect(request: pytest.FixtureRequest) -> Iterator[str]:
 
     with stores_on(request.param):
         yield request.param
+
+
+@pytest.fixture(autouse=True)
+def closed_stores() -> Iterator[None]:
+    """No store outlives its test."""
+    yield
+    from tests.support.stores import forget_stores
+
+    forget_stores()

@@ -24,6 +24,7 @@ OWN = CalendarRef(account="own", id="own-calendar")
 
 
 _databases: dict[Path, str] = {}
+_left_open: list[Store] = []
 _kind = [os.environ.get("REBOOKD_TESTS_ON", "sqlite")]
 
 
@@ -38,6 +39,12 @@ def stores_on(dialect: str) -> Iterator[None]:
         _databases.clear()
 
 
+def forget_stores() -> None:
+    """Close what a test has left open: databases do not go with their folder."""
+    while _left_open:
+        _left_open.pop().close()
+
+
 def place(folder: Path) -> Path | str:
     """Where the last :func:`fresh_store` of this folder lies."""
     return _databases.get(folder, folder / "state.db")
@@ -49,7 +56,8 @@ def fresh_store(folder: Path) -> Store:
         from tests.support.databases import empty_database  # most tests do without
 
         _databases[folder] = empty_database()
-        return open_store(_databases[folder], NOW)
+        _left_open.append(opened := open_store(_databases[folder], NOW))
+        return opened
     (folder / "state.db").write_bytes(_empty_file())
     return open_store(folder / "state.db", NOW, check=False)
 
