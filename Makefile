@@ -6,17 +6,24 @@ export PYTHON
 # Some environments say so; then every process that a test starts would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test trust lint bench lock clean
+OFFICES = answers attendance_reading circle client_wall digest drafting google_office guard_properties outbox \
+  outbox_actions outbox_away outbox_crashes outbox_doubts outbox_groups outbox_telling outlook_office reading \
+  replay replies round vanished_meetings
+
+.PHONY: help demo test offices trust lint bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venvs/demo/done ## play one scripted day on this machine and show every mail
 	@.venvs/demo/bin/rebookd demo
 
 test: .venvs/dev/done ## run every test
 	@.venvs/dev/bin/pytest -n 3 --dist worksteal
+
+offices: .venvs/dev/done ## run the tests of whole offices once more, on PostgreSQL
+	@REBOOKD_TESTS_ON=postgresql .venvs/dev/bin/pytest -n 3 --dist worksteal $(OFFICES:%=tests/unit/test_%.py)
 
 trust: .venvs/dev/done ## play every experiment on a promise at full size, and print what each saw
 	@REBOOKD_TRUST=full .venvs/dev/bin/pytest tests/trust

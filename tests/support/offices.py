@@ -18,7 +18,7 @@ from daemon.config.settings import load
 from daemon.office import Office
 from daemon.store import Store, deliveries
 from tests.support.meetings import NOW
-from tests.support.stores import fresh_store
+from tests.support.stores import fresh_store, place
 
 CONFIG = """\
 version: 1
@@ -85,10 +85,11 @@ class World:
         self.mailer = KeepingMailer()
         caldav = "caldav: {url: dav.va.example, username: dana, password: {env: NONE}}"
         listed = "\n".join(f"  {name}: {{{caldav}, client: {name.title()}}}" for name in accounts)
-        (folder / "config.yaml").write_text(CONFIG.format(accounts=listed) + config)
+        self.store: Store = fresh_store(folder)
+        state = "" if self.store.is_file else f"state: {place(folder)}\n"
+        (folder / "config.yaml").write_text(CONFIG.format(accounts=listed) + config + state)
         (folder / "rules.yaml").write_text(rules)
         self.settings = load(folder / "config.yaml")
-        self.store: Store = fresh_store(folder)
         self.office = self.open()
 
     def open(self) -> Office:

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from connectors.base import CalendarInfo, Capabilities, ChangeSet, Cursor, Resource
 from daemon.store import Store, open_store
 from daemon.store.calendars import Applied, apply
@@ -26,6 +28,9 @@ OWN = CalendarRef(account="own", id="own-calendar")
 _databases: dict[Path, str] = {}
 _left_open: list[Store] = []
 _kind = [os.environ.get("REBOOKD_TESTS_ON", "sqlite")]
+
+of_a_file = pytest.mark.skipif(_kind[0] != "sqlite", reason="it is about a file")
+"""A test that looks into the file, or starts a process that names it."""
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from rules.delivery import FINAL, State
 from rules.model import Address
 from tests.support.meetings import NOW
 from tests.support.sending import Crash, CrashingStore, SinkMailer, outbox, raising, write
-from tests.support.stores import fresh_store, intent
+from tests.support.stores import fresh_store, intent, of_a_file, place
 
 MAY_HAVE_LEFT = {State.COMMITTING, State.UNKNOWN}
 
@@ -63,7 +63,7 @@ class Sending(RuleBasedStateMachine):
     def restart(self) -> None:
         """The process is gone and comes back: only the file and the sink remember."""
         self.store.close()
-        self.store = open_store(Path(self.folder.name) / "state.db", NOW)
+        self.store = open_store(place(Path(self.folder.name)), NOW)
         self.mailer = SinkMailer(kept=self.mailer.kept)
 
     def run(self, store: object | None = None, crash_in: str = "") -> None:
@@ -190,6 +190,7 @@ def test_each_death_alone(die: Callable[[Sending], None], together: bool) -> Non
     world.teardown()
 
 
+@of_a_file
 @pytest.mark.parametrize("pages", range(6))
 def test_disk_full_at_each_write(tmp_path: Path, pages: int) -> None:
     """However little room is left, nothing is sent without its mark, and the file opens again."""
@@ -251,6 +252,7 @@ except StoreError as error:
 """
 
 
+@of_a_file
 def test_writes_that_the_system_refuses_lose_nothing_committed(tmp_path: Path) -> None:
     """A real failing write: every commit that returned is there afterwards (SQLite lost 47 of 50 once)."""
     fresh_store(tmp_path).close()
