@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -19,18 +19,18 @@ _ROLE = text("SELECT rolname, rolsuper OR rolbypassrls AS passes FROM pg_roles W
 _TIME = text("SELECT extract(epoch FROM clock_timestamp())")
 
 
-def checks(said: str, owners: Sequence[str], now: datetime) -> Iterator[Check]:
-    """Everything about one database and these owners in it, which is not changed."""
+def checks(said: str, now: datetime) -> Iterator[Check]:
+    """Everything about one database, which is not changed."""
     try:
         url = postgresql.address(said)
-        engine = postgresql.engine_for(url, owners[0], poolclass=NullPool)
+        engine = postgresql.engine_for(url, "", poolclass=NullPool)
         name = postgresql.shown(url)
         try:
             with engine.connect() as conn:
                 yield from present(conn, name)
                 yield from fenced(conn, name)
                 yield from in_time(conn, now)
-                yield from worked_on(conn, owners)
+                yield from worked_on(conn)
         except DBAPIError as error:
             raise postgresql.cure(name, error) from error
         finally:
@@ -87,13 +87,11 @@ def in_time(conn: Connection, now: datetime) -> Iterator[Check]:
         )
 
 
-def worked_on(conn: Connection, owners: Sequence[str]) -> Iterator[Check]:
-    """Who runs, for each owner."""
-    for owner in owners:
-        running = holders(conn, owner)
-        if running:
-            yield fine("daemon", f"rebookd runs for {owner} ({', '.join(running)})")
-        else:
-            yield doubtful(
-                "daemon", f"no rebookd runs for {owner}", "sudo systemctl enable --now rebookd-worker@1"
-            )
+def worked_on(conn: Connection) -> Iterator[Check]:
+    """Who runs."""
+    running = holders(conn)
+    if running:
+        yield fine("daemon", f"rebookd runs ({', '.join(running)})")
+    else:
+        cure = "sudo systemctl enable --now rebookd, or rebookd-worker@1"
+        yield doubtful("daemon", "no rebookd runs on this state", cure)

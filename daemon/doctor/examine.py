@@ -54,8 +54,7 @@ def configurations(loaded: Loaded) -> Iterator[Check]:
 def of_state(place: str, owners: Sequence[Settings], clock: Clock) -> Iterator[Check]:
     """The state in a file or database, and what stands in it where it can be opened."""
     if is_address(place):
-        tenants = [one.tenant for one in owners]
-        found = looked(state.NAME, lambda: database.checks(place, tenants, clock.now()))
+        found = looked(state.NAME, lambda: database.checks(place, clock.now()))
     else:
         found = looked(state.NAME, lambda: state.checks(Path(place), clock.now()))
     yield from found

@@ -19,6 +19,7 @@ from daemon.store.schema import meta
 from daemon.store.upsert import insert
 
 PRODUCT = "rebookd"
+_LOCK = postgresql.key("daemon", "default")
 
 
 def open_database(said: str, now: datetime, owner: str, *, for_copy: bool = False) -> Store:
@@ -91,13 +92,13 @@ def name_of_process() -> str:
 
 
 @contextmanager
-def lock(said: str, owner: str, *, shared: bool = False) -> Iterator[Callable[[], None]]:
-    """Hold an owner's state for this process alone, or ``shared`` among the workers of many machines.
+def lock(said: str, *, shared: bool = False) -> Iterator[Callable[[], None]]:
+    """Hold a state for this process alone, or ``shared`` among the workers of many machines.
 
     The lock goes with the connection, and that with the process or the server. What is given makes sure of
     it again. Both raise StoreError naming the other one.
     """
-    held = _Held(postgresql.address(said), owner, shared=shared)
+    held = _Held(postgresql.address(said), shared=shared)
     try:
         held.take()
         yield held.take
@@ -108,11 +109,10 @@ def lock(said: str, owner: str, *, shared: bool = False) -> Iterator[Callable[[]
 class _Held:
     """A lock and the connection it lives by."""
 
-    def __init__(self, url: URL, owner: str, *, shared: bool) -> None:
+    def __init__(self, url: URL, *, shared: bool) -> None:
         named = url.update_query_dict({"application_name": name_of_process()})
         self._name = postgresql.shown(url)
-        self._engine = postgresql.engine_for(named, owner, poolclass=NullPool)
-        self._number = postgresql.key("daemon", owner)
+        self._engine = postgresql.engine_for(named, "", poolclass=NullPool)
         self._take = func.pg_try_advisory_lock_shared if shared else func.pg_try_advisory_lock
         self._conn: Connection | None = None
         self._session: int | None = None
@@ -145,12 +145,12 @@ class _Held:
 
     def _taken(self, conn: Connection) -> Connection:
         try:
-            taken, session = conn.execute(select(self._take(self._number), func.pg_backend_pid())).one()
+            taken, session = conn.execute(select(self._take(_LOCK), func.pg_backend_pid())).one()
             if taken:
                 conn.rollback()  # the lock is the session's and stays
                 self._session = session
                 return conn
-            held_by = _holders(conn, self._number)
+            held_by = _holders(conn)
         except BaseException:
             conn.close()
             raise
@@ -161,14 +161,14 @@ class _Held:
         raise StoreError(f"Another rebookd ({holder}) is already running on {self._name}; stop it first.")
 
 
-def holders(conn: Connection, owner: str) -> list[str]:
-    """The processes that work on an owner's state, each as ``host:pid``."""
-    return sorted(_holders(conn, postgresql.key("daemon", owner)).values())
+def holders(conn: Connection) -> list[str]:
+    """The processes that work on this state, each as ``host:pid``."""
+    return sorted(_holders(conn).values())
 
 
-def _holders(conn: Connection, number: int) -> dict[int, str]:
+def _holders(conn: Connection) -> dict[int, str]:
     """By the server's process."""
-    found = conn.execute(_HOLDER, {"number": number})
+    found = conn.execute(_HOLDER, {"number": _LOCK})
     return {row.pid: row.application_name.removeprefix("rebookd ") or "unknown" for row in found}
 
 

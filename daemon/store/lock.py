@@ -13,17 +13,17 @@ from daemon.store.errors import StoreError
 
 
 @contextmanager
-def lock(path: str | Path, owner: str = "default", *, shared: bool = False) -> Iterator[Callable[[], None]]:
+def lock(path: str | Path, *, shared: bool = False) -> Iterator[Callable[[], None]]:
     """Hold the state file ``path`` for this process alone, through ``PATH.lock``.
 
-    The lock goes with the process, however it ends. In a database each ``owner`` has a lock, which can be
-    ``shared`` among workers; it goes with the server, too, and what is given makes sure of it again. Raises
-    StoreError naming the other process.
+    The lock goes with the process, however it ends. That of a database can be ``shared`` among workers; it
+    goes with the server, too, and what is given makes sure of it again. Raises StoreError naming the other
+    process.
     """
     if postgresql.is_address(str(path)):
         from daemon.store import database  # noqa: PLC0415 - few need it
 
-        with database.lock(str(path), owner, shared=shared) as again:
+        with database.lock(str(path), shared=shared) as again:
             yield again
         return
     state = Path(path).expanduser().resolve()

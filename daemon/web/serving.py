@@ -10,6 +10,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import ConnectorError
+from daemon.config.settings import DEFAULT
 from daemon.links import Links
 from daemon.office import Office
 from daemon.web.app import build
@@ -82,8 +83,23 @@ class FrontDesk:
 def together(desks: Mapping[str, Desk]) -> ASGIApp:
     """The pages of all who share a place; a visitor counts as one, whoever's pages they open."""
     bucket = Bucket(time.monotonic)
-    made = [(one.links, build(one.office.answering, one.links, bucket=bucket)) for one in desks.values()]
+    made = [
+        (one.links, _named(owner, build(one.office.answering, one.links, bucket=bucket)))
+        for owner, one in desks.items()
+    ]
     return made[0][1] if len(made) == 1 else FrontDesk(made)
+
+
+def _named(owner: str, app: ASGIApp) -> ASGIApp:
+    """What is logged meanwhile says whose it is, where somebody is one of several."""
+    if owner in {"", DEFAULT}:
+        return app
+
+    async def named(scope: Scope, receive: Receive, send: Send) -> None:
+        with structlog.contextvars.bound_contextvars(owner=owner):
+            await app(scope, receive, send)
+
+    return named
 
 
 def serve(office: Office) -> Server | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+import structlog.testing
 from starlette.types import ASGIApp
 
 from daemon.beats import Beats
@@ -64,7 +65,9 @@ def test_an_answer_and_a_stop_count_for_their_owner_alone(owners: list[Member]) 
     shared = Visitor(together(_desks(owners)))
     ask, stop = dana.paths()
     before = eli.record()
-    assert "thank" in shared.answer(ask, do="yes").words.lower()
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as logged:
+        assert "thank" in shared.answer(ask, do="yes").words.lower()
+    assert [one["owner"] for one in logged if one["event"] == "answered"] == ["dana"]
     shared.answer(stop, do="stop")
     assert eli.record() == before
     eli.meet("acme", "review", 31, "NEEDS-ACTION", "jo@acme.example")

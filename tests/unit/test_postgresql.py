@@ -246,27 +246,25 @@ def test_a_restart_within_a_transaction_says_that_it_may_be_tried_again(
         assert noted(conn, "colour") is None
 
 
-def test_one_daemon_for_each_owner(url: str, store: Store) -> None:
+def test_one_daemon_for_each_state(url: str, store: Store) -> None:
     """A second one is refused by name; the lock goes with its holder."""
-    with lock(url, "dana"):
-        with pytest.raises(StoreError, match=r"Another rebookd \(.+:\d+\) is already running on postgresql:"):
-            lock(url, "dana").__enter__()
-        with lock(url, "eve"):
-            pass
-    with lock(url, "dana"):
+    refused = pytest.raises(StoreError, match=r"Another rebookd \(.+:\d+\) is already running on postgresql:")
+    with lock(url), refused:
+        lock(url).__enter__()
+    with lock(url):
         pass
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "a worker"])
 def test_a_lock_that_a_restart_took_is_taken_again(server: Server, url: str, *, shared: bool) -> None:
     """Whoever held the state holds it again; where another took it meanwhile, that one is named."""
-    with lock(url, "dana", shared=shared) as again:
+    with lock(url, shared=shared) as again:
         break_connections(server, url)
         again()
         with pytest.raises(StoreError, match="is already running on postgresql:"):
-            lock(url, "dana").__enter__()
+            lock(url).__enter__()
         break_connections(server, url)
-        with lock(url, "dana"), pytest.raises(StoreError, match="is already running on postgresql:"):
+        with lock(url), pytest.raises(StoreError, match="is already running on postgresql:"):
             again()
         again()
 
@@ -274,7 +272,7 @@ def test_a_lock_that_a_restart_took_is_taken_again(server: Server, url: str, *, 
 def test_workers_share_a_state_and_keep_others_from_it(url: str) -> None:
     """Beside a worker there is another worker, and no daemon that takes itself for the only one."""
     refused = pytest.raises(StoreError, match="is already running on postgresql:")
-    with lock(url, "dana", shared=True), lock(url, "dana", shared=True), refused:
-        lock(url, "dana").__enter__()
-    with lock(url, "dana"), pytest.raises(StoreError, match="is already running on postgresql:"):
-        lock(url, "dana", shared=True).__enter__()
+    with lock(url, shared=True), lock(url, shared=True), refused:
+        lock(url).__enter__()
+    with lock(url), pytest.raises(StoreError, match="is already running on postgresql:"):
+        lock(url, shared=True).__enter__()
