@@ -122,7 +122,10 @@ class Worker:
                 async with app.open_async():
                     await self._until(ending, app, queue)
             except (ProcrastinateException, psycopg.Error) as error:
-                log.warning("the queue is away; trying again", queue=queue, problem=_first_line(error))
+                if isinstance(error.__cause__, psycopg.errors.ForeignKeyViolation):
+                    log.warning("it was taken for gone, having slept; beginning anew", queue=queue)
+                else:
+                    log.warning("the queue is away; trying again", queue=queue, problem=_first_line(error))
             except Exception:
                 log.exception("unexpected failure, beginning anew", queue=queue)
             pause = FIRST_PAUSE if time.monotonic() - began > LASTED else min(2 * pause, LONGEST_PAUSE)

@@ -97,8 +97,8 @@ def test_a_stopped_worker_is_fenced(tmp_path: Path, server: Server, trial: Trial
             at.wait(lambda marker=marker: marker.exists() and marker.read_text().endswith("\n"), 60)  # type: ignore[misc]
             stopped = int(marker.read_text())
             wait_until_stopped(stopped)
-            at.later(LEASE)
-            at.wait(lambda at=at: not at.count(OPEN), 60)  # type: ignore[misc]
+            _settle(at)
+            assert not at.count(OPEN), f"the other does not take it up: {at.said()[-2000:]}"
             os.kill(stopped, signal.SIGCONT)
             _settle(at)
             assert at.end() == [0, 0]
