@@ -239,12 +239,12 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 READERS: dict[str, tuple[Callable[[random.Random], None], int, int]] = {
-    "iCalendar and iTIP": (_a_calendar, 40, 4_000),
-    "answers by iTIP": (_an_answer, 150, 12_000),
-    "replies": (_a_letter, 150, 12_000),
-    "CalDAV's XML": (_a_multistatus, 300, 20_000),
-    "Google's JSON": (_a_google_event, 300, 20_000),
-    "Microsoft's JSON": (_an_outlook_event, 300, 20_000),
+    "iCalendar and iTIP": (_a_calendar, 40, 2_000),
+    "answers by iTIP": (_an_answer, 150, 6_000),
+    "replies": (_a_letter, 150, 6_000),
+    "CalDAV's XML": (_a_multistatus, 300, 10_000),
+    "Google's JSON": (_a_google_event, 300, 10_000),
+    "Microsoft's JSON": (_an_outlook_event, 300, 10_000),
 }
 
 
