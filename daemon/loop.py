@@ -7,6 +7,7 @@ survives a raising job or a clock set back.
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -76,6 +77,7 @@ class Daemon:
         )
         self._beats = Beats()
         self._is_stopping = self._is_reloading = False
+        self._never = threading.Event()  # time.sleep() may fail where the clock is set meanwhile
         self._crews: dict[str, Crew] = {}
         self._answers: AnswerPages | None = None
         self._dashboards: Dashboards | None = None
@@ -129,7 +131,7 @@ class Daemon:
                 self._node.open(self._deployment)
             except StoreAway as error:
                 log.warning("the state is away; trying again", problem=str(error))
-                time.sleep(AWAY)
+                self._never.wait(AWAY)
             else:
                 return True
         return False
@@ -158,7 +160,7 @@ class Daemon:
             if self._is_reloading:
                 self._is_reloading = False
                 self._take_new_configuration()
-            time.sleep(NAP)
+            self._never.wait(NAP)
         return None
 
     def _begin(self, offices: dict[str, Office]) -> None:

@@ -237,6 +237,13 @@ def _value(kind: str, value: str) -> Callable[[str, list[str], random.Random], M
     return make
 
 
+def _colon(name: str, lines: list[str], chance: random.Random) -> Mutation:
+    """What only the reader of YAML itself finds."""
+    number, found = chance.choice([each for each in _keys(lines) if each[1]["value"]])
+    column = found.start("value")
+    return _changed("a second colon", name, lines, number, lines[number][:column] + "a: b", column + 1)
+
+
 def _wrong_type(name: str, lines: list[str], chance: random.Random) -> Mutation:
     number, found = chance.choice([each for each in _keys(lines) if each[1]["value"]])
     return _inside("wrong type", name, lines, number, lines[number][: found.start("value")] + "[[1, 2], [3]]")
@@ -302,6 +309,7 @@ _SOMEWHERE: tuple[Callable[[str, list[str], random.Random], Mutation], ...] = (
     _value("anchor", "&that 1"),
     _value("tag", "!!python/object:os.system 1"),
     _merge_key,
+    _colon,
     _tab,
     _unseen,
     _latin,

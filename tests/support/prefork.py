@@ -59,6 +59,7 @@ def start(
     process = _context.Process(
         target=_live, args=(module, list(words), dict(environment), folder or Path.cwd(), (stdout, stderr))
     )
+    process.daemon = True  # a test that fails leaves nobody whom the end of pytest would wait for
     process.start()
     return process
 

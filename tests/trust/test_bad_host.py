@@ -47,6 +47,19 @@ def _noise(place: House) -> None:
     place.state.write_bytes(whole)
 
 
+def _unindexed(place: House) -> None:
+    """The index that keeps a mail from being queued twice knows nothing of what was queued."""
+    with closing(sqlite3.connect(place.state, isolation_level=None)) as state:
+        (index,) = state.execute(
+            "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'deliveries'"
+            " AND name IN (SELECT name FROM pragma_index_list('deliveries') WHERE \"unique\")"
+        ).fetchone()
+        state.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    whole = bytearray(place.state.read_bytes())
+    whole[(index - 1) * 4096 : (index - 1) * 4096 + 8] = b"\x0a" + bytes(4) + b"\x10\x00" + bytes(1)
+    place.state.write_bytes(whole)
+
+
 def _cut(place: House) -> None:
     whole = place.state.read_bytes()
     place.state.write_bytes(whole[: len(whole) // 2])
@@ -105,6 +118,7 @@ def _configure(place: House, old: str, new: str) -> None:
 TROUBLES = (
     Trouble("zero-length", _empty, FAILED, "no longer knows whom it mailed", "restore"),
     Trouble("noise in each page", _noise, FAILED, "restore it from a backup", "restore"),
+    Trouble("an index without its entries", _unindexed, FAILED, "restore it from a backup", "restore"),
     Trouble("cut in half", _cut, FAILED, "restore it from a backup", "restore"),
     Trouble("another program's", _foreign, FAILED, "not a state file of rebookd", "restore"),
     Trouble("gone", _gone, FAILED, "put the file back", "restore"),

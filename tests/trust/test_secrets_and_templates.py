@@ -15,7 +15,7 @@ from connectors.auth import TokenCache, new_key
 from connectors.base import ConnectorError, NeedsLogin
 from daemon.config.secret import Secret
 from daemon.mail.compose import compose
-from daemon.mail.template_language import LARGEST_OUTPUT, TemplateError
+from daemon.mail.template_language import LARGEST_OUTPUT, LARGEST_SOURCE, TemplateError
 from tests.support.letters import KINDS, letter, occurrence
 from tests.trust.conftest import Trial
 
@@ -129,6 +129,9 @@ def test_a_template_reaches_and_floods_nothing(tmp_path: Path, trial: Trial) -> 
             else:
                 assert len(mail.text) <= LARGEST_OUTPUT + 8192
                 assert not re.search(r"<class |<function|<module|root:|uid=\d", mail.text + mail.raw.decode())
+    (tmp_path / "own.txt").write_text("Subject: x\n\n{#" + "x" * LARGEST_SOURCE + "#}\n", encoding="utf-8")
+    with pytest.raises(TemplateError, match="larger than 64 KiB"):
+        compose(letter(template="own", **_plain()), tmp_path)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
     assert grown < 256
     trial.saw(f"{len(tried)} templates", f"{refused} refused, the rest harmless, {grown} MiB")
@@ -151,6 +154,12 @@ ALLOWED = {
     ("daemon/store/demotions.py", "row.rule_digest != digest"),  # of a rule's text
     ("daemon/standing.py", "one.digest == digest(rules[one.rule])"),  # the same
     ("daemon/config/servers.py", "chosen == by_token"),  # the name of a way to sign in
+    ("daemon/own_keys.py", "self.place != Secret('file', (str(path),))"),  # where one lies
+    ("daemon/web/app.py", "request.url.path != path_of(read[0], token)"),  # a link whose seal was checked
+    (
+        "daemon/demo/stand_in.py",
+        "self.headers.get('Authorization') == f'Bearer {self.service.token}'",
+    ),  # demo
 }
 """Comparisons of what is called like a secret and is none, or is compared with nothing a stranger sent."""
 
@@ -165,9 +174,18 @@ def _compared(tree: ast.AST) -> list[str]:
                 isinstance(one, ast.Constant) and isinstance(one.value, int | type(None)) for one in sides
             ):
                 continue
-            names = [one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", "") for one in sides]
-            if any(SECRET.search(name.lower()) for name in names):
+            if any(SECRET.search(name.lower()) for one in sides for name in _named(one)):
                 found.append(ast.unparse(node))
+    return found
+
+
+def _named(side: ast.AST) -> list[str]:
+    """Every name within one side, also of what is called, encoded or looked up by a key."""
+    found = []
+    for node in ast.walk(side):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            found.append(str(node.slice.value))
+        found.append(node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", ""))
     return found
 
 
@@ -184,7 +202,13 @@ def test_secrets_are_compared_in_constant_time(trial: Trial) -> None:
             states = re.search(r"State\.|\.state\b|\bSIGN_IN\b|Stage\.", said)
             wrong += [f"{name}: {said}"] if (name, said) not in ALLOWED and not states else []
     assert wrong == []
-    assert _compared(ast.parse("if given == self._password: pass")) != [], "it would not see one"
+    for seen in (
+        "given == self._password",
+        "_digest(x) != said",
+        "said == self._state.encode()",
+        "f['state'] == a",
+    ):
+        assert _compared(ast.parse(seen)) != [], "it would not see one"
     assert digests >= 4
     trial.saw(f"{len(files)} files", f"{digests} comparisons by compare_digest, none by ==")
 

@@ -190,6 +190,7 @@ def _elsewhere(port: int) -> list[str]:
     hosts = ["localhost", "[::1]", "2130706433", "0x7f.1", "0.0.0.0", "[::ffff:127.0.0.1]", "127.0.0.2"]
     inside = ["169.254.169.254", "192.168.0.1", "metadata.google.internal", "[fd00:ec2::254]", "0.0.1"]
     return [
+        *(f"{scheme}://elsewhere.example/x" for scheme in ("https", "http")),  # of the public internet
         *(f"{scheme}://{host}:{port}/x" for scheme in ("http", "https") for host in hosts),
         *(f"{scheme}://{host}/latest/meta-data/" for scheme in ("http", "https") for host in inside),
         *(f"http://127.0.0.1:{port}/x", f"http://u:p@127.0.0.1:{port}/x", f"//localhost:{port}/x"),
@@ -229,7 +230,7 @@ def _listing(href: str) -> Answer:
 @pytest.mark.promise("security", "SSRF: a calendar server sends us elsewhere")
 def test_a_server_cannot_send_us_to_another(names: Names, trial: Trial) -> None:
     """Redirects, principals, homes, hrefs and next pages that name other places: nobody else hears of it."""
-    names.leads = lambda host: ["127.0.0.1"]
+    names.leads = lambda host: [OUTSIDE if host == "elsewhere.example" else "127.0.0.1"]
     with _bystander() as (port, came), fake_dav() as dav, outlook_account() as account:
         targets = _elsewhere(port)[:: trial.size(5, 1)]
         ways = sum(_sends_elsewhere(names, dav, target) for target in targets)

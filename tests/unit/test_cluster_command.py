@@ -117,7 +117,7 @@ def test_a_worker_waits_for_its_database(tmp_path: Path, monkeypatch: pytest.Mon
         waits.append(seconds)
         found._is_stopping = len(waits) == 3
 
-    monkeypatch.setattr("daemon.loop.time.sleep", wait)
+    monkeypatch.setattr(found._never, "wait", wait)
     assert found._open() is False
     assert len(waits) == 3
 
