@@ -68,7 +68,11 @@ def test_an_answer_and_a_stop_count_for_their_owner_alone(
     ask, stop = dana.paths()
     before = eli.record()
     logged = structlog.testing.LogCapture()
-    said = structlog.wrap_logger(None, processors=[structlog.contextvars.merge_contextvars, logged])
+    said = structlog.wrap_logger(
+        None,
+        processors=[structlog.contextvars.merge_contextvars, logged],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+    )
     monkeypatch.setattr("daemon.answers.log", said)
     assert "thank" in shared.answer(ask, do="yes").words.lower()
     assert [(one["event"], one["owner"]) for one in logged.entries] == [("answered", "dana")]
