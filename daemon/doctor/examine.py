@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,8 @@ from daemon.config.deployment import Loaded
 from daemon.config.settings import Settings
 from daemon.doctor import database, secrets, service, state, time, work
 from daemon.doctor.checks import Check, Finding, fine, looked, wrong
+from daemon.store import moved
+from daemon.store.errors import StoreError
 from daemon.store.opening import open_store
 from daemon.store.postgresql import is_address
 
@@ -24,7 +26,7 @@ def examine(loaded: Loaded, clock: Clock, *, reach: Reach | None = None) -> Iter
     yield from configurations(loaded)
     yield from looked(time.NAME, lambda: time.checks(owners, now))
     for place in dict.fromkeys(one.memory for one in owners):
-        yield from of_state(place, [one for one in owners if one.memory == place], clock)
+        yield from of_state(loaded, place, clock)
     for one in owners:
         yield from _of(loaded, one, looked(secrets.NAME, partial(secrets.checks, one, now)))
     yield from looked(service.NAME, lambda: service.checks(owners))
@@ -51,7 +53,7 @@ def configurations(loaded: Loaded) -> Iterator[Check]:
         yield fine(name, f"{settings.files[0]} and its {len(settings.policy.rules)} rules are fine")
 
 
-def of_state(place: str, owners: Sequence[Settings], clock: Clock) -> Iterator[Check]:
+def of_state(loaded: Loaded, place: str, clock: Clock) -> Iterator[Check]:
     """The state in a file or database, and what stands in it where it can be opened."""
     if is_address(place):
         found = looked(state.NAME, lambda: database.checks(place, clock.now()))
@@ -59,17 +61,23 @@ def of_state(place: str, owners: Sequence[Settings], clock: Clock) -> Iterator[C
         found = looked(state.NAME, lambda: state.checks(Path(place), clock.now()))
     yield from found
     if not any(one.finding is Finding.PROBLEM for one in found):
-        yield from looked("work", partial(_work, place, owners, clock))
+        yield from looked("work", partial(_work, loaded, place, clock))
 
 
-def _work(place: str, owners: Sequence[Settings], clock: Clock) -> Iterator[Check]:
+def _work(loaded: Loaded, place: str, clock: Clock) -> Iterator[Check]:
     if not (database.is_current(place) if is_address(place) else Path(place).exists()):
         return
     store = open_store(place, clock.now(), check=False, for_copy=True)
     try:
-        for one in owners:
-            with store.of(one.tenant).read() as conn:
-                yield from work.checks(conn, one, clock.now())
+        with store.read() as conn:
+            moved.refuse(conn, store.path)
+        for one in loaded.settings.values():
+            if one.memory == place:
+                with store.of(one.tenant).read() as conn:
+                    yield from _of(loaded, one, list(work.checks(conn, one, clock.now())))
+    except StoreError as error:
+        sentence, _, cure = str(error).partition("; ")
+        yield wrong(state.NAME, sentence, cure.rstrip("."))
     finally:
         store.close()
 

@@ -20,7 +20,7 @@ from daemon.doctor import database, secrets, service, state, work
 from daemon.doctor import time as clock
 from daemon.doctor.checks import Check, Finding, looked
 from daemon.doctor.dns import Domain
-from daemon.store import open_store, restored
+from daemon.store import moved, open_store, restored
 from daemon.store.lock import lock
 from daemon.store.migrate import REVISIONS
 from tests.support.databases import empty_database
@@ -320,6 +320,15 @@ def test_the_command_looks_at_a_database(tmp_path: Path, monkeypatch: pytest.Mon
     assert "is there and up to date" in after.output
     assert "acme was never read" in after.output
     assert (before.exit_code, after.exit_code) == (0, 0)
+
+
+def test_a_state_that_went_elsewhere_is_a_problem(world: World) -> None:
+    """With where it went."""
+    with world.store.write() as conn:
+        moved.say(conn, "postgresql://rebookd@db.example/rebookd", NOW, "default", done=True)
+    done = CliRunner().invoke(main, ["--config", str(world.folder / "config.yaml"), "doctor"])
+    assert "this state was moved to postgresql://rebookd@db.example/rebookd" in done.output
+    assert done.exit_code == 1
 
 
 def test_a_configuration_that_does_not_load_is_a_problem(tmp_path: Path) -> None:
