@@ -130,7 +130,7 @@ class Daemon:
                     self._deployment.open()
                 self._node.open(self._deployment)
             except StoreAway as error:
-                log.warning("the state is away; trying again", problem=str(error))
+                log.warning("it cannot begin yet; trying again", problem=str(error))
                 self._never.wait(AWAY)
             else:
                 return True
@@ -293,6 +293,8 @@ class Daemon:
 
     def _hold(self) -> None:
         """Whoever's state another process took while its server was away has lost it."""
+        if self._node is not None:
+            self._node.hold()
         for name, error in self._deployment.lost().items():
             if name in self._crews:
                 self._crews[name].failure = self._crews[name].failure or error

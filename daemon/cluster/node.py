@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import structlog
 
@@ -20,6 +21,7 @@ from daemon.office import Office
 from daemon.store import postgresql
 from daemon.store.engine import Store
 from daemon.store.errors import StoreAway, StoreError
+from rules.delivery import SLACK
 
 log = structlog.get_logger()
 
@@ -75,6 +77,8 @@ class Node:
         self._queue: Queue | None = None
         self._worker: Worker | None = None
         self._conninfo = ""
+        self._crews: Mapping[str, Crew] = {}
+        self._is_resting = False
         self._deployment: Deployment | None = None
 
     def make(self, settings: Settings, store: Store) -> Office:
@@ -98,23 +102,53 @@ class Node:
             raise StoreError(
                 f"Workers share one database, and the owners name {shown}; give all the same state:."
             )
-        schema.prepare(places[0])
         self._deployment = deployment
+        off = self._off()
+        if abs(off) > SLACK:
+            raise StoreAway(f"{_said(off)}; set it right, and work begins.")
+        schema.prepare(places[0])
         self._conninfo = postgresql.conninfo(places[0])
         self._queue = Queue(self._conninfo, self._clock, lambda: deployment.offices)
         self._queue.open()
 
     def start(self, crews: Mapping[str, Crew]) -> None:
         """Work. ``crews`` hear when their state failed."""
+        self._crews = crews
+        share_heaps()
+        self._begin()
 
+    def hold(self) -> None:
+        """Work only by a clock that is PostgreSQL's, as all others do."""
+        try:
+            off = self._off()
+        except StoreError:
+            return  # the worker waits for it, too
+        if abs(off) > SLACK and not self._is_resting:
+            log.error("nothing is done until the clock is right", problem=_said(off))
+            self._is_resting = True
+            self.stop()
+        elif abs(off) <= SLACK and self._is_resting and (self._worker is None or self._worker.join(0)):
+            log.info("the clock is right again")
+            self._is_resting = False
+            self._begin()
+        if self._is_resting:
+            self._beats.beat("worker", PATIENCE)
+
+    def _off(self) -> timedelta:
+        """How far this machine's clock is ahead of PostgreSQL's. Raises StoreError."""
+        for office in self._deployment.offices.values() if self._deployment else ():
+            with office.store.read() as conn:
+                return self._clock.now() - postgresql.clock_of(conn)
+        return timedelta()
+
+    def _begin(self) -> None:
         def fail(name: str, error: StoreError) -> None:
-            crew = crews.get(name)
+            crew = self._crews.get(name)
             if crew is not None:
                 crew.failure = crew.failure or error
 
         if self._queue is None or self._deployment is None:
             raise RuntimeError("open comes first")
-        share_heaps()
         deployment = self._deployment
         self._worker = Worker(
             self._conninfo,
@@ -148,3 +182,8 @@ class Node:
                 self._queue.submit(Step.DELIVER, Key(owner=owner))
             except StoreAway:
                 return
+
+
+def _said(off: timedelta) -> str:
+    where = "ahead of" if off > timedelta() else "behind"
+    return f"The clock of this machine is {abs(off).total_seconds() / 60:.0f} minutes {where} PostgreSQL's"

@@ -10,13 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from daemon.doctor.checks import Check, doubtful, fine, wrong
-from daemon.doctor.state import AHEAD, NAME
+from daemon.doctor.state import NAME
 from daemon.store import migrate, postgresql
 from daemon.store.database import holders
 from daemon.store.errors import StoreError
+from rules.delivery import SLACK
 
 _ROLE = text("SELECT rolname, rolsuper OR rolbypassrls AS passes FROM pg_roles WHERE rolname = current_user")
-_TIME = text("SELECT extract(epoch FROM clock_timestamp())")
 
 
 def checks(said: str, now: datetime) -> Iterator[Check]:
@@ -77,12 +77,12 @@ def fenced(conn: Connection, name: str) -> Iterator[Check]:
 
 
 def in_time(conn: Connection, now: datetime) -> Iterator[Check]:
-    """The two machines agree on the time, since leases and due times are compared between them."""
-    off = float(conn.execute(_TIME).scalar_one()) - now.timestamp()
-    if abs(off) > AHEAD.total_seconds():
+    """The two machines agree on the time, since all workers compare times with each other."""
+    off = (postgresql.clock_of(conn) - now).total_seconds()
+    if abs(off) > SLACK.total_seconds():
         yield wrong(
             "clock",
-            f"the clock is {abs(off) / 3600:.1f} hours {'behind' if off > 0 else 'ahead of'} the database's",
+            f"the clock is {abs(off) / 60:.0f} minutes {'behind' if off > 0 else 'ahead of'} the database's",
             "set both clocks: timedatectl set-ntp true",
         )
 

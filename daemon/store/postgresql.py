@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
 from typing import Any
@@ -191,6 +192,12 @@ def key(purpose: str, owner: str) -> int:
     """The number of an advisory lock."""
     digest = blake2b(f"rebookd {purpose}\0{owner}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def clock_of(conn: Connection) -> datetime:
+    """What the server's clock shows (UTC)."""
+    shown = conn.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+    return datetime.fromtimestamp(float(shown), UTC)
 
 
 def insert_many(conn: Connection, table: Table, names: Sequence[str], rows: list[tuple[Any, ...]]) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from connectors.smtp_wire import Deadline, Wire
 from daemon.clock import SystemClock
 from daemon.office import Office
+from daemon.store import postgresql
 
 PARTS = ("start", "poll_all", "decide", "send")
 """The parts of a round, as its office calls them; the first begins with the process."""
@@ -39,6 +40,8 @@ def _shift(file: Path) -> None:
 
     patched: Any = SystemClock
     patched.now = now
+    there, patched = postgresql.clock_of, postgresql
+    patched.clock_of = lambda conn: there(conn) + timedelta(seconds=float(file.read_text()))
 
 
 def _stop(marker: Path) -> None:

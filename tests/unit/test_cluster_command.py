@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,14 @@ from tests.support.meetings import NOW
 from tests.unit.test_deployment import write
 
 MISSING = "postgresql://rebookd@/rebookd?host=/nonexistent"
+
+
+@pytest.fixture(autouse=True)
+def there(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+    """PostgreSQL's clock."""
+    clock = SetClock(NOW)
+    monkeypatch.setattr("daemon.store.postgresql.clock_of", lambda _: clock.now())
+    return clock
 
 
 def _deployment(folder: Path, node: Node) -> Deployment:
@@ -103,6 +112,34 @@ def test_what_a_page_wishes_is_sent_by_any_worker(tmp_path: Path) -> None:
             assert node._queue is not None
             waiting = node._queue._app.job_manager.list_jobs(task="deliver")
             assert [job.task_kwargs for job in waiting] == [{"owner": name, "account": ""}]
+        finally:
+            node.close()
+
+
+@pytest.mark.postgresql
+def test_a_worker_rests_while_its_clock_is_not_postgresqls(tmp_path: Path, there: SetClock) -> None:
+    """At the start it waits, later it takes nothing more; what it would do is left to the others."""
+    write(tmp_path, "dana.yaml", state=empty_database())
+    node = Node(SetClock(NOW))
+    with closing(_deployment(tmp_path, node)) as deployment:
+        deployment.open()
+        there.at = NOW + timedelta(minutes=12)
+        with pytest.raises(StoreAway, match="is 12 minutes behind PostgreSQL's; set it right"):
+            node.open(deployment)
+        there.at = NOW + timedelta(seconds=30)
+        node.open(deployment)
+        try:
+            node.start({})
+            first = node._worker
+            there.at = NOW - timedelta(minutes=2)
+            node.hold()
+            assert first is not None
+            assert first.join(20)
+            node.hold()
+            assert node._worker is first
+            there.at = NOW
+            node.hold()
+            assert node._worker is not first
         finally:
             node.close()
 

@@ -255,6 +255,24 @@ def test_it_is_noticed_once_also_after_a_restart(store: Store) -> None:
         assert latest(conn) == NOW
 
 
+def test_of_many_workers_one_puts_it_right(store: Store) -> None:
+    """What the next would move once more is due in the future, as it should be."""
+    workers = [Hindsight(store), Hindsight(store)]
+    put(store, resource(meeting()), now=NOW)
+    with store.write() as conn:
+        (id_,) = deliveries.add(conn, [intent()], NOW)
+        calendars.seen(conn, ACME, AHEAD)
+        deliveries.claim(conn, id_, "me", AHEAD, HOUR)
+        deliveries.move(conn, id_, Event.POSTPONE, AHEAD, next_try_at=AHEAD + HOUR / 3)
+    for one in workers:
+        one.look(AHEAD)
+    for one in workers[: 1 if store.is_file else 2]:
+        one.look(NOW)
+    with store.read() as conn:
+        (found,) = deliveries.list_(conn)
+    assert found.next_try_at == NOW + HOUR / 3
+
+
 def _wakes(store: Store) -> object:
     with store.read() as conn:
         return agenda.next_wake(conn)
