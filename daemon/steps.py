@@ -15,6 +15,9 @@ log = structlog.get_logger()
 LOGIN_AGAIN = timedelta(hours=1)
 """How long an account or inbox is left alone that only its owner can open again."""
 
+MOST_SPENT = 0.9
+"""Of an interval, so much counts as spent by a poll that took long, or during which the clock was set."""
+
 REPLIES_EVERY = timedelta(minutes=1)
 """Between two looks into the inbox."""
 
@@ -30,9 +33,13 @@ def do(step: Step, office: Office, account: str = "", progress: Progress | None 
 
 def poll(office: Office, account: str, progress: Progress | None = None) -> list[Next]:
     """Poll one account: what it holds is to be judged, and it is polled again in due time."""
+    began = office.clock.now()
     report = office.poll(account, progress)
-    at = office.clock.now() + pause(report, office.settings.accounts[account].poll_every.delta)
-    return [Next(step=Step.DECIDE), Next(step=Step.POLL, account=account, run_at=at)]
+    now, every = office.clock.now(), office.settings.accounts[account].poll_every.delta
+    wait = pause(report, every)
+    if report.ok:  # news wait for one interval, not for an interval and a poll
+        wait -= min(max(now - began, timedelta()), every * MOST_SPENT)
+    return [Next(step=Step.DECIDE), Next(step=Step.POLL, account=account, run_at=now + wait)]
 
 
 def read(office: Office) -> list[Next]:
