@@ -171,7 +171,7 @@ def test_no_mail_contradicts_a_change_older_than_two_seconds(tmp_path: Path, tri
         )
         town = Town(dav, random.Random(4))
         for number in range(meetings):
-            start = at(100) + timedelta(minutes=(number % 400) * 60)
+            start = at(100) + timedelta(minutes=(number % 1200) * 30)
             town.tell(f"m{number}", lambda now, start=start: Fact(now, start, "NEEDS-ACTION"))  # type: ignore[misc]
         world.office.poll("acme")
         world.office.decide()

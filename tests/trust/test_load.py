@@ -179,7 +179,7 @@ def _p95(ages: list[tuple[str, float]], without: str = "") -> float:
 def test_many_accounts_stay_fresh_in_little_memory(tmp_path: Path, trial: Trial) -> None:
     """Memory stays small, news arrive within an interval, and a slow server delays no other account."""
     accounts, events, changes = trial.size(6, 50), trial.size(100, 2000), trial.size(60, 1000)
-    interval = 5.0 if trial.full else 1.0
+    interval = 15.0 if trial.full else 1.0
     with load(tmp_path, accounts, events, interval, installed=trial.full) as at:
         began = time.monotonic()
         at.wait(lambda: at.state.exists() and at.state.stat().st_size > 0, 60)
