@@ -1,8 +1,9 @@
 """Many accounts at once: memory, freshness, and a slow server that delays nobody but itself.
 
 The installed program runs as it is, with its real threads and clock, against a server in another process.
-Time is made dense, not simulated: an hour of intervals of five minutes is played as a minute of intervals of
-five seconds. Every poll, change and mail of that hour happens, sixty times as close together as it would.
+Time is made dense, not simulated: an hour of intervals of five minutes is played in three minutes, in
+intervals of fifteen seconds. Every poll, change and mail of that hour happens, twenty times as close together
+as it would.
 """
 
 from __future__ import annotations
