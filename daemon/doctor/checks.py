@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from daemon.store.errors import StoreError
+
 
 class Finding(StrEnum):
     """How it stands."""
@@ -38,6 +40,12 @@ def doubtful(name: str, message: str, cure: str) -> Check:
 def wrong(name: str, message: str, cure: str) -> Check:
     """It keeps rebookd from doing its work."""
     return Check(name=name, finding=Finding.PROBLEM, message=message, cure=cure)
+
+
+def refused(name: str, error: StoreError, otherwise: str) -> Check:
+    """It keeps rebookd from opening a state; the error says what and, behind a semicolon, what to do."""
+    sentence, _, cure = str(error).partition("; ")
+    return wrong(name, sentence.rstrip("."), cure.rstrip(".") or otherwise)
 
 
 def looked(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
-from daemon.doctor.checks import Check, doubtful, fine, wrong
-from daemon.doctor.state import NAME
+from daemon.doctor.checks import Check, doubtful, fine, refused, wrong
+from daemon.doctor.state import NAME, worked_on
 from daemon.store import migrate, postgresql
-from daemon.store.database import holders
+from daemon.store.database import asked, holders
 from daemon.store.errors import StoreError
 from rules.delivery import SLACK
 
@@ -22,34 +20,15 @@ _ROLE = text("SELECT rolname, rolsuper OR rolbypassrls AS passes FROM pg_roles W
 def checks(said: str, now: datetime) -> Iterator[Check]:
     """Everything about one database, which is not changed."""
     try:
-        url = postgresql.address(said)
-        engine = postgresql.engine_for(url, "", poolclass=NullPool)
-        name = postgresql.shown(url)
-        try:
-            with engine.connect() as conn:
-                yield from present(conn, name)
-                yield from fenced(conn, name)
-                yield from in_time(conn, now)
-                yield from worked_on(conn)
-        except DBAPIError as error:
-            raise postgresql.cure(name, error) from error
-        finally:
-            engine.dispose()
+        name = postgresql.shown(postgresql.address(said))
+        with asked(said) as conn:
+            yield from present(conn, name)
+            yield from fenced(conn, name)
+            yield from in_time(conn, now)
+            cure = "sudo systemctl enable --now rebookd, or rebookd-worker@1"
+            yield worked_on(", ".join(holders(conn)), cure)
     except StoreError as error:
-        sentence, _, cure = str(error).partition("; ")
-        yield wrong(
-            NAME, sentence.rstrip("."), cure.rstrip(".") or "psql, with the same address, may say more"
-        )
-
-
-def is_current(said: str) -> bool:
-    """Whether its tables are of this version, so that they can be read. Raises StoreError."""
-    engine = postgresql.engine_for(postgresql.address(said), "", poolclass=NullPool)
-    try:
-        with engine.connect() as conn:
-            return migrate.revision(conn) == migrate.REVISIONS[-1]
-    finally:
-        engine.dispose()
+        yield refused(NAME, error, "psql, with the same address, may say more")
 
 
 def present(conn: Connection, name: str) -> Iterator[Check]:
@@ -85,13 +64,3 @@ def in_time(conn: Connection, now: datetime) -> Iterator[Check]:
             f"the clock is {abs(off) / 60:.0f} minutes {'behind' if off > 0 else 'ahead of'} the database's",
             "set both clocks: timedatectl set-ntp true",
         )
-
-
-def worked_on(conn: Connection) -> Iterator[Check]:
-    """Who runs."""
-    running = holders(conn)
-    if running:
-        yield fine("daemon", f"rebookd runs ({', '.join(running)})")
-    else:
-        cure = "sudo systemctl enable --now rebookd, or rebookd-worker@1"
-        yield doubtful("daemon", "no rebookd runs on this state", cure)

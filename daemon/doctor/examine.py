@@ -11,8 +11,9 @@ from daemon.clock import Clock
 from daemon.config.deployment import Loaded
 from daemon.config.settings import Settings
 from daemon.doctor import database, secrets, service, state, time, work
-from daemon.doctor.checks import Check, Finding, fine, looked, wrong
+from daemon.doctor.checks import Check, Finding, fine, looked, refused, wrong
 from daemon.store import moved
+from daemon.store.database import is_current
 from daemon.store.errors import StoreError
 from daemon.store.opening import open_store
 from daemon.store.postgresql import is_address
@@ -65,7 +66,7 @@ def of_state(loaded: Loaded, place: str, clock: Clock) -> Iterator[Check]:
 
 
 def _work(loaded: Loaded, place: str, clock: Clock) -> Iterator[Check]:
-    if not (database.is_current(place) if is_address(place) else Path(place).exists()):
+    if not (is_current(place) if is_address(place) else Path(place).exists()):
         return
     store = open_store(place, clock.now(), check=False, for_copy=True)
     try:
@@ -76,8 +77,7 @@ def _work(loaded: Loaded, place: str, clock: Clock) -> Iterator[Check]:
                 with store.of(one.tenant).read() as conn:
                     yield from _of(loaded, one, list(work.checks(conn, one, clock.now())))
     except StoreError as error:
-        sentence, _, cure = str(error).partition("; ")
-        yield wrong(state.NAME, sentence, cure.rstrip("."))
+        yield refused(state.NAME, error, "rebookd state copy")
     finally:
         store.close()
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from daemon.doctor.checks import Check, doubtful, fine, wrong
+from daemon.doctor.checks import Check, doubtful, fine, refused, wrong
 from daemon.store import migrate
 from daemon.store.backup import read_only
 from daemon.store.engine import cure
@@ -41,7 +41,8 @@ def checks(path: Path, now: datetime) -> Iterator[Check]:
     yield from writable(path)
     yield from private(path)
     yield from in_time(path, now)
-    yield from worked_on(path)
+    pid = holder_of(path)
+    yield worked_on(f"pid {pid}" if pid else "", "sudo systemctl enable --now rebookd")
 
 
 def folder(where: Path) -> Iterator[Check]:
@@ -81,8 +82,7 @@ def whole(path: Path) -> Iterator[Check]:
             said = conn.execute("PRAGMA integrity_check(1)").fetchone()[0]
             version = conn.execute("SELECT version_num FROM alembic_version").fetchone()
     except StoreError as error:
-        sentence, _, rest = str(error).partition("; ")
-        yield wrong(NAME, sentence, rest.rstrip(".") or "rebookd restore FILE")
+        yield refused(NAME, error, "rebookd restore FILE")
         return
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         yield wrong(NAME, str(cure(str(path), error)).rstrip("."), "rebookd restore FILE")
@@ -133,13 +133,11 @@ def in_time(path: Path, now: datetime) -> Iterator[Check]:
         )
 
 
-def worked_on(path: Path) -> Iterator[Check]:
+def worked_on(by: str, cure: str) -> Check:
     """Who runs."""
-    pid = holder_of(path)
-    if pid:
-        yield fine("daemon", f"rebookd runs (pid {pid})")
-    else:
-        yield doubtful("daemon", "no rebookd runs on this state", "sudo systemctl enable --now rebookd")
+    if by:
+        return fine("daemon", f"rebookd runs ({by})")
+    return doubtful("daemon", "no rebookd runs on this state", cure)
 
 
 def _writing(path: Path) -> str:

@@ -73,17 +73,30 @@ def _sign(conn: Connection, now: datetime, owner: str) -> str:
     return facts["store"]
 
 
-def has_state(said: str) -> bool:
-    """Whether there are tables of ours. Raises StoreError."""
+@contextmanager
+def asked(said: str) -> Iterator[Connection]:
+    """A connection that only asks, of nobody's rows. Raises StoreError."""
     url = postgresql.address(said)
-    engine = postgresql.engine_for(url, "default")
+    engine = postgresql.engine_for(url, "", poolclass=NullPool)
     try:
         with engine.connect() as conn:
-            return inspect(conn).has_table(meta.name)
+            yield conn
     except DBAPIError as error:
         raise postgresql.cure(postgresql.shown(url), error) from error
     finally:
         engine.dispose()
+
+
+def has_state(said: str) -> bool:
+    """Whether there are tables of ours. Raises StoreError."""
+    with asked(said) as conn:
+        return inspect(conn).has_table(meta.name)
+
+
+def is_current(said: str) -> bool:
+    """Whether the tables are of this version. Raises StoreError."""
+    with asked(said) as conn:
+        return migrate.revision(conn) == migrate.REVISIONS[-1]
 
 
 def name_of_process() -> str:

@@ -159,7 +159,7 @@ ALLOWED = {
     (
         "daemon/demo/stand_in.py",
         "self.headers.get('Authorization') == f'Bearer {self.service.token}'",
-    ),  # demo
+    ),  # of a server that the demo plays itself
 }
 """Comparisons of what is called like a secret and is none, or is compared with nothing a stranger sent."""
 
