@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import NewType
 from urllib.parse import urljoin, urlsplit
 
@@ -23,6 +24,10 @@ from connectors.caldav_xml import (
 
 Mark = NewType("Mark", str)
 Progress = Callable[[int, int], None]
+
+_LONGEST_PATH = 1000
+_AND_MORE = "…"
+"""Stands in no path, which is quoted, but in the names of those that are too long to be kept."""
 
 _MAX_PAGES = 1000
 _MAX_SINGLE_READS = 20
@@ -172,7 +177,9 @@ class Fetcher:
         progress: Progress | None,
     ) -> None:
         """Read the wanted objects into ``changes``."""
-        paths = list(wanted)
+        told = f"Its address on the server is longer than {_LONGEST_PATH} letters, so that it was left out."
+        changes.undelivered |= {path: told for path in wanted if _AND_MORE in path}
+        paths = [path for path in wanted if _AND_MORE not in path]
         for start in range(0, len(paths), self._batch):
             batch = {path: wanted[path] for path in paths[start : start + self._batch]}
             self._fetch_batch(url, batch, changes)
@@ -239,6 +246,8 @@ def _collect(listing: _Listing, items: list[Item], url: str) -> None:
         path = item.path
         if path.endswith("/") or path == collection:
             continue
+        if len(path) > _LONGEST_PATH:
+            path = f"{path[:200]}{_AND_MORE}{sha256(path.encode()).hexdigest()}"
         if item.status in {404, 410}:
             listing.gone.add(path)
             listing.hrefs.pop(path, None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connectors.base import Resource
+from connectors.bounds import bounded
 from connectors.google_events import Json, ends, is_cancelled, parsed, plain
 from connectors.recurrence import Copy, expand
 from rules.model import CalendarRef, Interval, Occurrence
@@ -94,14 +95,16 @@ class Shelf:
                 uid, broken = found.uid, " ".join(part for part in (found.broken, trouble) if part)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError):
             broken = "Google's description of this event makes no sense, so it was left out."
-        return Resource(
-            href=href,
-            etag=etag,
-            uid=uid,
-            raw=raw or whole.write(self.zone),
-            recurring=whole.event is None or bool(whole.event.get("recurrence")),
-            occurrences=occurrences,
-            broken=broken,
+        return bounded(
+            Resource(
+                href=href,
+                etag=etag,
+                uid=uid,
+                raw=raw or whole.write(self.zone),
+                recurring=whole.event is None or bool(whole.event.get("recurrence")),
+                occurrences=occurrences,
+                broken=broken,
+            )
         )
 
     def is_over(self, raw: str, by: datetime) -> bool:

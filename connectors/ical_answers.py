@@ -15,6 +15,7 @@ MOST = 10
 """Events of one part that are looked at."""
 
 _METHODS = frozenset({"REPLY", "COUNTER"})
+_MOST_LINES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ def calendar_answers(text: str, home_zone: str) -> list[CalendarAnswer]:
 def _method(text: str) -> str:
     """Its one METHOD, which stands before every component; empty where that is not so."""
     found = []
-    for line in unfold(text)[:1000]:
+    for line in unfold(text, _MOST_LINES)[:_MOST_LINES]:
         word = line.strip().upper()
         if word.startswith("BEGIN:") and word != "BEGIN:VCALENDAR":
             break

@@ -16,22 +16,36 @@ from icalendar.parser import Contentline
 
 Params = dict[str, str]
 _NONE: Params = {}
+MOST_LINES = 50_000
+"""Lines one text may have; nothing is read of one that has more."""
+
 _LONGEST = 64 * 1024
-"""A longer line is not handed to the library, which walks it letter by letter."""
-_ADDRESSES = frozenset({"DELEGATED-TO", "DELEGATED-FROM", "MEMBER", "SENT-BY"})
+"""A longer line is not handed to the library, which walks it letter by letter; nor is more read of a list."""
+
+_LONGEST_UNUSUAL = 256 * 1024
+"""Letters of one text that are handed to the library."""
+
+_LONGEST_PARAMS = 16 * 1024
+_LONGEST_HEAD = 2 * 1024
+"""Letters before the value of a malformed line that are looked at."""
+
+_KEPT = frozenset({"CN", "CUTYPE", "DELEGATED-TO", "EMAIL", "PARTSTAT", "RANGE", "ROLE", "TZID"})
 _BEGIN_OR_END = frozenset({"", "B", "b", "E", "e"})
 _UID = frozenset({"UID"})
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _FOLD = re.compile(r"(?<!\n)\n+[ \t]")
 _BLANK = re.compile(r"\n{2,}")
-_PLAIN = re.compile(r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"\\^\n]*"|[^";:,\\^\n]*))*):(.*)', re.DOTALL)
+# Possessive, since what could be tried again otherwise is remembered letter by letter.
+_PLAIN = re.compile(
+    r'([A-Za-z0-9-]++)((?:;[A-Za-z0-9-]++=(?:"[^"\\^\n]*+"|[^";:,\\^\n]*+))*+):(.*)', re.DOTALL
+)
 _PARAM = re.compile(r';([A-Za-z0-9-]+)=(?:"([^"]*)"|([^;]*))')
 _LENIENT = re.compile(r';\s*([A-Za-z0-9-]+)\s*=\s*(?:"([^"]*)"|([^;:]*))')
 
 
 class Line(NamedTuple):
-    """One property: its name in capitals, its parameters, its value as written (escapes and all)."""
+    """One property: its name in capitals, the parameters we know, its value as written (escapes and all)."""
 
     name: str
     params: Params
@@ -61,19 +75,26 @@ def without_controls(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-def unfold(text: str) -> list[str]:
-    """Logical lines. Only CR LF and LF end a line; a fold may follow blank lines, as in the library."""
+def unfold(text: str, most: int) -> list[str]:
+    """Logical lines, so many and the rest as one.
+
+    Only CR LF and LF end a line; a fold may follow blank lines, as in the library.
+    """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if "\n\n" in text:
         text = _BLANK.sub("\n", _FOLD.sub("", text))
     else:
         text = text.replace("\n ", "").replace("\n\t", "")
-    return text.split("\n")
+    return text.split("\n", most)
 
 
 def scan(text: str, wanted: frozenset[str]) -> Calendar:
     """Read the ``wanted`` properties of every VEVENT in ``text``. Never raises."""
-    scanner = _Scanner(unfold(text), wanted)
+    lines = unfold(text, MOST_LINES)
+    if len(lines) > MOST_LINES:
+        uids = [line[4:] for line in lines if line[:4].upper() == "UID:"]
+        return Calendar(other_uids=uids[:1], broken=[f"it has more than {MOST_LINES} lines"])
+    scanner = _Scanner(lines, wanted)
     scanner.run()
     return scanner.calendar
 
@@ -84,22 +105,22 @@ class _Scanner:
     def __init__(self, lines: list[str], wanted: frozenset[str]) -> None:
         self.calendar = Calendar()
         self._lines = lines
-        self._wanted = wanted
         self._open: list[str] = []
         self._event: Component | None = None
         self._zone_start = 0
+        self._take = _Taker(wanted).take
+        self._take_uid = _Taker(_UID).take
 
     def run(self) -> None:
-        wanted = self._wanted
         for number, line in enumerate(self._lines):
             initial = line[:1]
             if initial in _BEGIN_OR_END and self._mark(line, number):
                 continue
             if self._event is not None:
                 if self._open[-1] == "VEVENT":
-                    _take(line, wanted, self._event.lines.append, self._event.broken)
+                    self._take(line, self._event.lines.append, self._event.broken)
             elif initial in {"U", "u"} and len(self._open) == 2:
-                _take(line, _UID, self._keep_uid, [])
+                self._take_uid(line, self._keep_uid, [])
         if self._event is not None or self._open:
             self.calendar.broken.append("its text ends in the middle")
 
@@ -148,72 +169,78 @@ def _keep_zone(calendar: Calendar, lines: list[str]) -> None:
             calendar.zones.setdefault(tzid.strip().strip('"'), "\r\n".join(lines))
 
 
-def _take(line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]) -> None:
-    head, colon, value = line.partition(":")
-    if ";" in head:
-        head = head.partition(";")[0]
-    elif colon and head in wanted:
-        keep(Line(head, _NONE, value))
-        return
-    name = head.upper()
-    if name not in wanted:
-        if not colon or not name.isascii() or not name.replace("-", "").isalnum():
-            _take_unusual(line, wanted, keep, broken)
-        return
-    plain = _PLAIN.fullmatch(line)
-    if plain is None:
-        _take_unusual(line, wanted, keep, broken)
-        return
-    params = {key.upper(): quoted or bare.strip(" \t") for key, quoted, bare in _PARAM.findall(plain[2])}
-    keep(Line(name, params, plain[3]))
+class _Taker:
+    """Reads the ``wanted`` properties, line by line."""
 
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
+        self._patience = _LONGEST_UNUSUAL
 
-def _take_unusual(line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]) -> None:
-    if len(line) > _LONGEST:
-        _take_malformed(line, wanted, keep, broken)
-        return
-    try:
-        name, params, value = Contentline(line).raw_parts()  # type: ignore[no-untyped-call]
-    except ValueError:
-        _take_malformed(line, wanted, keep, broken)
-        return
-    if name.upper() in wanted:
-        keep(
-            Line(
-                name.upper(),
-                {str(key).upper(): _one(str(key).upper(), item) for key, item in params.items()},
-                value,
-            )
-        )
+    def take(self, line: str, keep: Callable[[Line], None], broken: list[str]) -> None:
+        """Have a line's property kept, if it is wanted; what is wrong with it is told in ``broken``."""
+        head, colon, value = line.partition(":")
+        if ";" in head:
+            head = head.partition(";")[0]
+        elif colon and head in self._wanted:
+            keep(Line(head, _NONE, value))
+            return
+        name = head.upper()
+        if name not in self._wanted:
+            if not colon or not name.isascii() or not name.replace("-", "").isalnum():
+                self._take_unusual(line, keep, broken)
+            return
+        plain = _PLAIN.fullmatch(line)
+        if plain is None or len(plain[2]) > _LONGEST_PARAMS:
+            self._take_unusual(line, keep, broken)
+            return
+        params = {
+            key.upper(): quoted or bare.strip(" \t")
+            for key, quoted, bare in _PARAM.findall(plain[2])
+            if key.upper() in _KEPT
+        }
+        keep(Line(name, params, plain[3]))
+
+    def _take_unusual(self, line: str, keep: Callable[[Line], None], broken: list[str]) -> None:
+        self._patience -= len(line)
+        if len(line) > _LONGEST or self._patience < 0:
+            self._take_malformed(line, keep, broken)
+            return
+        try:
+            name, params, value = Contentline(line).raw_parts()  # type: ignore[no-untyped-call]
+        except ValueError:
+            self._take_malformed(line, keep, broken)
+            return
+        if name.upper() in self._wanted:
+            said = {str(key).upper(): item for key, item in params.items()}
+            kept = {key: _one(key, item) for key, item in said.items() if key in _KEPT}
+            keep(Line(name.upper(), kept, value))
+
+    def _take_malformed(self, line: str, keep: Callable[[Line], None], broken: list[str]) -> None:
+        found = re.match(r"\s*([A-Za-z0-9-]+)\s*[;:]", line)
+        name = found[1].upper() if found else ""
+        if name not in self._wanted:
+            if line[:_LONGEST_HEAD].lstrip().upper().startswith(tuple(self._wanted)):
+                broken.append(f"a line is garbled ({line[:30]!r})")
+            return
+        broken.append(f"its {name} line is malformed")
+        # The mail address is what matters most; it starts where "mailto:" does, else after the first colon.
+        at = line.lower().rfind(":mailto:")
+        cut = at if at >= 0 else line.find(":")
+        head, value = (line[:cut], line[cut + 1 :]) if cut >= 0 else (line, "")
+        params: Params = {}
+        for key, quoted, bare in _LENIENT.findall(head[:_LONGEST_HEAD]):
+            if key.upper() in _KEPT:
+                params.setdefault(key.upper(), quoted or bare.strip('"'))
+        keep(Line(name, params, value))
 
 
 def _one(key: str, value: object) -> str:
     """A parameter's value: of several addresses the first, of anything else the whole as written."""
     if not isinstance(value, list):
         return str(value)
-    if key in _ADDRESSES:
+    if key == "DELEGATED-TO":
         return str(value[0]) if value else ""
     return ",".join(map(str, value))
-
-
-def _take_malformed(
-    line: str, wanted: frozenset[str], keep: Callable[[Line], None], broken: list[str]
-) -> None:
-    found = re.match(r"\s*([A-Za-z0-9-]+)\s*[;:]", line)
-    name = found[1].upper() if found else ""
-    if name not in wanted:
-        if any(line.upper().lstrip().startswith(each) for each in wanted):
-            broken.append(f"a line is garbled ({line[:30]!r})")
-        return
-    broken.append(f"its {name} line is malformed")
-    # The mail address is what matters most; it starts where "mailto:" does, else after the first colon.
-    at = line.lower().rfind(":mailto:")
-    cut = at if at >= 0 else line.find(":")
-    head, value = (line[:cut], line[cut + 1 :]) if cut >= 0 else (line, "")
-    params: Params = {}
-    for key, quoted, bare in _LENIENT.findall(head):
-        params.setdefault(key.upper(), quoted or bare.strip('"'))
-    keep(Line(name, params, value))
 
 
 _ESCAPE = re.compile(r"\\([\\;,:\"nN])")
@@ -226,9 +253,9 @@ def unescape(value: str) -> str:
     return _ESCAPE.sub(lambda found: "\n" if found[1] in "nN" else found[1], value)
 
 
-_ITEM = re.compile(r"(?:[^\\,]|\\.)+")
+_ITEM = re.compile(r"(?:[^\\,]++|\\.)++")
 
 
 def split_list(value: str) -> list[str]:
     """The items of a TEXT list, split at unescaped commas, without their escapes and empty ones."""
-    return [unescape(item) for item in _ITEM.findall(value)]
+    return [unescape(item) for item in _ITEM.findall(value[:_LONGEST])]

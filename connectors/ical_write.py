@@ -22,7 +22,14 @@ from connectors.ical_times import Moment, key_of
 from rules.model import Address, Timing
 
 PRODID = "-//rebookd//rebookd 0.1//EN"
+LONGEST = 1024 * 1024
+"""Letters of a text that is written anew."""
+
+MOST_PIECES = 30_000
+"""Lines, parameters and items of lists of such a text: the library takes its time for each."""
+
 _DAMAGED = "The event's text is damaged, so it is not touched."
+_TOO_LONG = "The event's text is too long to be written anew, so it is not touched."
 _STUMBLES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 """What the library falls into where a line of a text is not what the standard says."""
 
@@ -138,6 +145,8 @@ class _Meeting:
     """One meeting in a resource: the library's components beside our own reading of them."""
 
     def __init__(self, raw: str, recurrence_id: str | None, home_zone: str) -> None:
+        if len(raw) > LONGEST or sum(map(raw.count, "\n;,")) > MOST_PIECES:
+            raise Rejected(_TOO_LONG)
         self.calendar = Calendar.from_ical(without_controls(raw))
         components = [each for each in self.calendar.subcomponents if each.name == "VEVENT"]
         records = [_record(self.calendar, each, home_zone) for each in components]

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 
 from connectors.base import Resource
+from connectors.bounds import bounded, unfollowed
 from connectors.ical import Details
 from connectors.ical_zones import Zone, known_zone
 from connectors.outlook_events import (
@@ -28,7 +29,7 @@ from connectors.outlook_events import (
     zone_of,
 )
 from connectors.outlook_series import last_day
-from connectors.recurrence import MAX_OCCURRENCES, unfollowed
+from connectors.recurrence import MAX_OCCURRENCES
 from rules.model import CalendarRef, Interval, Occurrence, OccurrenceKey, Status, Timing
 
 _dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
@@ -119,14 +120,16 @@ class Shelf:
             broken = _told(reader.broken)
         except _NONSENSE:
             broken = "Outlook's description of this event makes no sense, so it was left out."
-        return Resource(
-            href=href,
-            etag=etag,
-            uid=uid,
-            raw=raw or whole.write(),
-            recurring=is_series(whole.event),
-            occurrences=found,
-            broken=broken,
+        return bounded(
+            Resource(
+                href=href,
+                etag=etag,
+                uid=uid,
+                raw=raw or whole.write(),
+                recurring=is_series(whole.event),
+                occurrences=found,
+                broken=broken,
+            )
         )
 
     def instance(self, whole: Whole, recurrence_id: str | None) -> str | None:

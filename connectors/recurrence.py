@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from connectors.base import Resource
+from connectors.bounds import bounded, unfollowed
 from connectors.ical import DateList, Event, Parsed, original_of, parse
 from connectors.ical_times import Moment, duration, instance_key, key_of, read_moment
 from connectors.ical_zones import Zone
@@ -27,7 +28,7 @@ MAX_RULES = 4
 """Rules one resource may have."""
 
 MAX_DATES = 50_000
-"""Dates near the window one EXDATE or RDATE line may list."""
+"""Dates near the window that one resource may list as EXDATE, and as RDATE."""
 
 _DAY = timedelta(days=1)
 _DAWN = datetime.fromisoformat("0001-01-01")
@@ -53,14 +54,16 @@ def read_resource(raw: str, copy: Copy, window: Interval) -> Resource:
     """A stored object as the daemon knows it: parsed, expanded, its troubles told. Never raises."""
     parsed = parse(raw, copy.home_zone, window)
     occurrences, trouble = expand(parsed, copy, window)
-    return Resource(
-        href=copy.href,
-        etag=copy.etag,
-        uid=parsed.uid,
-        raw=raw,
-        recurring=any(event.repeats or event.recurrence_id is not None for event in parsed.events),
-        occurrences=occurrences,
-        broken=" ".join(part for part in (parsed.broken, trouble) if part),
+    return bounded(
+        Resource(
+            href=copy.href,
+            etag=copy.etag,
+            uid=parsed.uid,
+            raw=raw,
+            recurring=any(event.repeats or event.recurrence_id is not None for event in parsed.events),
+            occurrences=occurrences,
+            broken=" ".join(part for part in (parsed.broken, trouble) if part),
+        )
     )
 
 
@@ -100,12 +103,6 @@ def _occurrences(series: _Series, most: int, broken: list[str]) -> list[Occurren
     if last:
         found = [replace(one, final=True) if one.key.recurrence_id == last else one for one in found]
     return found
-
-
-def unfollowed(occurrence: Occurrence) -> Occurrence:
-    """One of a series that cannot be followed: it is held and explained, not acted on."""
-    timed = occurrence.timing is Timing.TIMED
-    return replace(occurrence, timing=Timing.UNFOLLOWED) if timed else occurrence
 
 
 class _Series:
@@ -271,56 +268,60 @@ class _Series:
 
     def _excluded(self, master: Event, zone: Zone, low: datetime, high: datetime) -> set[datetime]:
         excluded: set[datetime] = set()
-        for lines in master.exdates:
-            for moment in self._near(lines, low, high):
-                if moment.zone.timing is Timing.ALL_DAY and zone.timing is not Timing.ALL_DAY:
-                    # A bare date excludes that day's instance, as calendar programs mean it.
-                    excluded.add(datetime.combine(moment.wall, master.start.wall.time()))
-                else:
-                    excluded.add(_wall_in(moment, zone))
+        for moment in self._near(master.exdates, low, high):
+            if moment.zone.timing is Timing.ALL_DAY and zone.timing is not Timing.ALL_DAY:
+                # A bare date excludes that day's instance, as calendar programs mean it.
+                excluded.add(datetime.combine(moment.wall, master.start.wall.time()))
+            else:
+                excluded.add(_wall_in(moment, zone))
         for text in master.exrules:
             excluded.update(walls(self._rule(text, master.start), master.start.wall, low, high))
         return excluded
 
-    def _near(self, lines: DateList, low: datetime, high: datetime) -> Iterator[Moment]:
-        """The dates of an EXDATE line near the span. Text sorts as time does, so the rest is never read."""
+    def _near(self, lists: Sequence[DateList], low: datetime, high: datetime) -> Iterator[Moment]:
+        """The dates of EXDATE lines near the span. Text sorts as time does, so the rest is never read."""
         all_day = _all_day(self._copy.home_zone)
-        for text in self._items_near(lines, low, high):
+        for text, zone in self._items_near(lists, low, high):
             try:
-                yield read_moment(text, lines.zone, all_day)
+                yield read_moment(text, zone, all_day)
             except ValueError:
                 self._broken.append(f"its EXDATE {text[:30]!r} is not a date")
 
-    def _items_near(self, lines: DateList, low: datetime, high: datetime) -> Iterator[str]:
-        """The distinct items of a list whose date is near the span, and any that begin with no date."""
+    def _items_near(
+        self, lists: Sequence[DateList], low: datetime, high: datetime
+    ) -> Iterator[tuple[str, Zone]]:
+        """The items of lists whose date is near the span, and any that begin with no date; with their zones.
+
+        Periods that end before it are among them: one may begin long before the span it reaches into.
+        """
         first = (low - 2 * _DAY if low.year > 1 else low).strftime("%Y%m%d").zfill(8)
         last = (high + 2 * _DAY if high.year < 9999 else high).strftime("%Y%m%d").zfill(8)
         near = 0
-        for item in dict.fromkeys(lines.text.split(",")):
-            text = item.strip()
-            if first <= text[:8] <= last or not text[:8].isdigit():
-                near += 1
-                if near > MAX_DATES:
-                    raise RuleError("it lists more dates than we follow")
-                yield text
+        for text, zone in dict.fromkeys(lists):
+            since = "" if "/" in text else first
+            for item in dict.fromkeys(text.split(",")):
+                bare = item.strip()
+                if since <= bare[:8] <= last or not bare[:8].isdigit():
+                    near += 1
+                    if near > MAX_DATES:
+                        raise RuleError("it lists more dates than we follow")
+                    yield bare, zone
 
     def _extra(
         self, master: Event, zone: Zone, low: datetime, high: datetime
     ) -> Iterator[tuple[datetime, tuple[timedelta, timedelta] | None]]:
-        for lines in master.rdates:
-            # A period may begin long before the span it reaches into.
-            for item in self._items_near(lines, low if "/" not in lines.text else _DAWN, high):
-                start_text, slash, end_text = item.partition("/")
-                try:
-                    moment = read_moment(start_text, lines.zone, _all_day(self._copy.home_zone))
-                    length = _period(moment, end_text, lines.zone) if slash else None
-                except (ValueError, OverflowError):
-                    self._broken.append(f"its RDATE {item[:30]!r} is not a date")
-                    continue
-                wall = _wall_in(moment, zone)
-                reach = sum(length, timedelta(0)) if length else timedelta(0)
-                if low - reach <= wall <= high:
-                    yield wall, length
+        for item, listed in self._items_near(master.rdates, low, high):
+            start_text, slash, end_text = item.partition("/")
+            try:
+                moment = read_moment(start_text, listed, _all_day(self._copy.home_zone))
+                length = _period(moment, end_text, listed) if slash else None
+            except (ValueError, OverflowError):
+                self._broken.append(f"its RDATE {item[:30]!r} is not a date")
+                continue
+            wall = _wall_in(moment, zone)
+            reach = sum(length, timedelta(0)) if length else timedelta(0)
+            if low - reach <= wall <= high:
+                yield wall, length
 
     def _shown(
         self,

@@ -28,6 +28,9 @@ MAX_TIMES_A_DAY = 288
 Freq = Literal[0, 1, 2, 3, 4, 5, 6]
 """dateutil's YEARLY to SECONDLY."""
 
+LONGEST = 5000
+"""Letters of one rule; one that names every day of a year has half as many."""
+
 TINY = 1000
 """How many instances a rule by minutes or seconds may have in all."""
 
@@ -92,6 +95,8 @@ class Rule:
 
 def read_rule(text: str) -> Rule:
     """Read an RRULE value. Raises :class:`RuleError` for what we do not know or will not follow."""
+    if len(text) > LONGEST:
+        raise RuleError(f"its rule is longer than {LONGEST} letters")
     parts: dict[str, str] = {}
     for part in text.upper().rstrip(";").split(";"):
         name, equals, value = part.strip().partition("=")

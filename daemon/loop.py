@@ -213,10 +213,11 @@ class Daemon:
                 pages.take(name)
 
     def _settle(self) -> None:
-        """Have the pages served as they are to be now."""
+        """Have the pages served as they are to be now: by a worker that rests, not at all."""
+        closed = self._node is not None and self._node.is_resting
         for pages in (self._answers, self._dashboards):
             if pages is not None:
-                pages.settle()
+                pages.settle(closed=closed)
 
     def _stop_serving(self) -> list[Server]:
         return [
@@ -295,6 +296,7 @@ class Daemon:
         """Whoever's state another process took while its server was away has lost it."""
         if self._node is not None:
             self._node.hold()
+            self._settle()
         for name, error in self._deployment.lost().items():
             if name in self._crews:
                 self._crews[name].failure = self._crews[name].failure or error

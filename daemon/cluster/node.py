@@ -78,7 +78,7 @@ class Node:
         self._worker: Worker | None = None
         self._conninfo = ""
         self._crews: Mapping[str, Crew] = {}
-        self._is_resting = False
+        self.is_resting = False
         self._deployment: Deployment | None = None
 
     def make(self, settings: Settings, store: Store) -> Office:
@@ -118,20 +118,20 @@ class Node:
         self._begin()
 
     def hold(self) -> None:
-        """Work only by a clock that is PostgreSQL's, as all others do."""
+        """Work only by a clock that is PostgreSQL's, as all others do; ``is_resting`` is what came of it."""
         try:
             off = self._off()
         except StoreError:
             return  # the worker waits for it, too
-        if abs(off) > SLACK and not self._is_resting:
+        if abs(off) > SLACK and not self.is_resting:
             log.error("nothing is done until the clock is right", problem=_said(off))
-            self._is_resting = True
+            self.is_resting = True
             self.stop()
-        elif abs(off) <= SLACK and self._is_resting and (self._worker is None or self._worker.join(0)):
+        elif abs(off) <= SLACK and self.is_resting and (self._worker is None or self._worker.join(0)):
             log.info("the clock is right again")
-            self._is_resting = False
+            self.is_resting = False
             self._begin()
-        if self._is_resting:
+        if self.is_resting:
             self._beats.beat("worker", PATIENCE)
 
     def _off(self) -> timedelta:

@@ -63,9 +63,9 @@ class Dashboards:
         """Serve it no more from the next ``settle`` on."""
         self._places.take(owner)
 
-    def settle(self) -> list[Server]:
-        """Serve what is there now; the servers that were stopped."""
-        return self._places.settle()
+    def settle(self, *, closed: bool = False) -> list[Server]:
+        """Serve what is there now, or nothing at all while ``closed``; the servers that were stopped."""
+        return self._places.settle(closed=closed)
 
     def stop(self) -> list[Server]:
         """Stop every server; the servers, to be waited for."""

@@ -47,10 +47,12 @@ class Places(Generic[E]):
             if there.pop(owner, None) is not None:
                 self._changed.add(place)
 
-    def settle(self) -> list[Server]:
-        """Serve what is there now; the servers that were stopped, since nobody is there any more."""
+    def settle(self, *, closed: bool = False) -> list[Server]:
+        """Serve what is there now, or nothing at all while ``closed``; the servers that were stopped."""
+        if closed:
+            return self._stop_serving()
         stopped = []
-        for place in sorted(self._changed):
+        for place in sorted(self._changed | (self._at.keys() - self._serving.keys())):
             there, serving = self._at[place], self._serving.get(place)
             if not there:
                 del self._at[place]
@@ -68,9 +70,12 @@ class Places(Generic[E]):
 
     def stop(self) -> list[Server]:
         """Stop every server; the servers, to be waited for."""
+        self._at.clear()
+        return self._stop_serving()
+
+    def _stop_serving(self) -> list[Server]:
         servers = [server for server, _ in self._serving.values()]
         for server in servers:
             server.stop()
         self._serving.clear()
-        self._at.clear()
         return servers

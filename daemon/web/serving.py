@@ -58,9 +58,9 @@ class AnswerPages:
         self._places.take(owner)
         self._links.pop(owner, None)
 
-    def settle(self) -> list[Server]:
-        """Serve what is there now; the servers that were stopped."""
-        return self._places.settle()
+    def settle(self, *, closed: bool = False) -> list[Server]:
+        """Serve what is there now, or nothing at all while ``closed``; the servers that were stopped."""
+        return self._places.settle(closed=closed)
 
     def stop(self) -> list[Server]:
         """Stop every server; the servers, to be waited for."""

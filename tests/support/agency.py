@@ -50,12 +50,12 @@ class Agency:
         aside.write_text(str(self.passed))
         aside.replace(self.folder / "clock")
 
-    def begin(self, **environment: str) -> ForkServerProcess:
-        """Start a worker; what it says is added to the file ``said``."""
+    def begin(self, owners: str = "owners", **environment: str) -> ForkServerProcess:
+        """Start a worker for the owners in a folder; what it says is added to the file ``said``."""
         said = str(self.folder / "said")
         process = prefork.start(
             "tests.support.own_time",
-            ["--config", str(self.folder / "owners"), "-q", "run", "--worker"],
+            ["--config", str(self.folder / owners), "-q", "run", "--worker"],
             environment={
                 "SECRET": "x",
                 "NO_COLOR": "1",

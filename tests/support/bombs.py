@@ -1,4 +1,4 @@
-"""Events that must not hurt us (HOSTILE 1–17), as a CalDAV server, Google and Microsoft Graph send them.
+"""Events that must not hurt us (HOSTILE 1–17, and more), as a CalDAV server, Google and Graph send them.
 
 Each invites Mallory, who is asked to confirm only where the event is odd, but sound.
 """
@@ -6,6 +6,7 @@ Each invites Mallory, who is asked to confirm only where the event is odd, but s
 from __future__ import annotations
 
 import copy
+import random
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,14 +14,22 @@ Json = dict[str, Any]
 
 COUNT = 10_000
 MALLORY = "mallory@acme.example"
-SOUND = frozenset({5, 9, 10, 11, 14, 15, 16, 17})
+MEGABYTES = 6 * 1024 * 1024
+LONG_TITLE, CROWD, LONG_UID, LONG_ADDRESS, LINES, PARAMETERS, LABELS = range(18, 25)
+"""Beyond those of HOSTILE: what is too long. The first two are of series."""
+
+SOUND = frozenset({5, 9, 10, 11, 14, 15, 16, 17, LONG_TITLE, LABELS})
 """Odd, but meetings all the same, which begin when they say."""
+
+LONG = "".join(random.Random(20260302).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=6000))
+"""Which no database makes shorter."""
 
 TITLES = {
     14: "Kickoff\r\nBcc: evil@x.example",
     15: "<img src=x onerror=alert(1)>",
     16: "\u202eevil\u200b \U0001f469\u200d\U0001f4bb\u2066 review",
     17: "=?utf-8?q?Hi=0D=0ABcc:_evil@x.example?=",
+    LONG_TITLE: "x" * MEGABYTES,
 }
 RULES = {
     1: "RRULE:FREQ=SECONDLY",
@@ -28,6 +37,8 @@ RULES = {
     3: "RRULE:FREQ=DAILY;INTERVAL=0",
     4: "RRULE:FREQ=DAILY;COUNT=3",
     5: "RRULE:FREQ=YEARLY",
+    LONG_TITLE: "RRULE:FREQ=WEEKLY",
+    CROWD: "RRULE:FREQ=DAILY",
 }
 _FIRST = datetime(1990, 1, 1, 10)  # noqa: DTZ001 - wall time
 EXDATES = "EXDATE:" + ",".join(
@@ -49,15 +60,29 @@ _USUAL = ("DTSTART:20260304T110000Z", "DTEND:20260304T113000Z")
 
 def uid(number: int) -> str:
     """The UID of that bomb."""
-    return f"hostile-{number}"
+    return f"hostile-{LONG if number == LONG_UID else number}"
+
+
+def _people(number: int) -> list[str]:
+    people = [MALLORY]
+    if number in {6, CROWD}:
+        people += [f"guest{other}@acme.example" for other in range(COUNT)]
+    return [*people, f"{LONG}@acme.example"] if number == LONG_ADDRESS else people
+
+
+def _long_lines(number: int) -> list[str]:
+    """What only iCalendar can have."""
+    if number == LINES:
+        return ["RDATE:20260305T100000Z"] * (MEGABYTES // 24)
+    if number == PARAMETERS:
+        some = ";".join(f"X-{other}=^n" for other in range(5000))
+        return [f"ATTENDEE;{some}:mailto:{MALLORY}"] * (MEGABYTES // 50_000)
+    return ["CATEGORIES:" + "a," * (MEGABYTES // 2)] if number == LABELS else []
 
 
 def ics(number: int) -> str:
     """As a CalDAV server has it."""
     title = TITLES.get(number, f"Bomb {number}").replace("\r\n", "\\n")
-    people = [MALLORY]
-    if number == 6:
-        people += [f"guest{other}@acme.example" for other in range(COUNT)]
     name = f';CN="{TITLES[17]}"' if number == 17 else ""
     lines = [
         "BEGIN:VCALENDAR",
@@ -69,7 +94,8 @@ def ics(number: int) -> str:
         *_TIMES.get(number, _USUAL),
         f"SUMMARY:{title}",
         "ORGANIZER:mailto:dana@va.example",
-        *(f"ATTENDEE;PARTSTAT=NEEDS-ACTION{name}:mailto:{one}" for one in people),
+        *(f"ATTENDEE;PARTSTAT=NEEDS-ACTION{name}:mailto:{one}" for one in _people(number)),
+        *_long_lines(number),
         *([RULES[number]] if number in RULES else []),
         *([EXDATES] if number == 4 else []),
         "END:VEVENT",
@@ -84,10 +110,8 @@ def google(number: int, good: Json) -> Json:
     item = copy.deepcopy(good) | {"id": f"hostile{number}", "iCalUID": uid(number), "etag": f'"{number}"'}
     item |= {"summary": TITLES.get(number, f"Bomb {number}")}
     item["start"], item["end"] = _google_times(number)
-    guest = {"email": MALLORY, "responseStatus": "needsAction"}
-    item["attendees"] = [guest | ({"displayName": TITLES[17]} if number == 17 else {})]
-    if number == 6:
-        item["attendees"] += [guest | {"email": f"guest{other}@acme.example"} for other in range(COUNT)]
+    guest = {"responseStatus": "needsAction"} | ({"displayName": TITLES[17]} if number == 17 else {})
+    item["attendees"] = [guest | {"email": one} for one in _people(number)]
     if number in RULES:
         item["recurrence"] = [RULES[number], *([EXDATES] if number == 4 else [])]
     if number == 7:
@@ -102,31 +126,30 @@ def graph(number: int, good: Json) -> list[Json]:
     start, end = _graph_times(number)
     item |= {"start": start, "end": end}
     guest = copy.deepcopy(good["attendees"][0])
-    guest["emailAddress"] = {"address": MALLORY, "name": TITLES[17] if number == 17 else "Mallory"}
-    item["attendees"] = [guest]
-    if number == 6:
-        item["attendees"] += [
-            guest | {"emailAddress": {"address": f"guest{other}@acme.example"}} for other in range(COUNT)
-        ]
+    name = TITLES[17] if number == 17 else "Mallory"
+    item["attendees"] = [guest | {"emailAddress": {"address": one, "name": name}} for one in _people(number)]
     if number == 7:
         del item["start"]
     if number == 13:
         item["isAllDay"] = True
     if number == 1:
-        return [item | {"type": "seriesMaster"}, *_instances(item, 5_000)]
+        return [item | {"type": "seriesMaster"}, *_instances(item, 5_000, timedelta(minutes=1))]
+    if number in {LONG_TITLE, CROWD}:
+        apart = timedelta(days=7 if number == LONG_TITLE else 1)
+        return [item | {"type": "seriesMaster"}, *_instances(item, 20, apart)]
     return [item]
 
 
-def _instances(master: Json, count: int) -> list[Json]:
-    """A minute apart, with so much as Graph tells of them."""
+def _instances(master: Json, count: int, apart: timedelta) -> list[Json]:
+    """With so much as Graph tells of them."""
     first = datetime(2026, 3, 4, 11)  # noqa: DTZ001 - in UTC, as Graph writes it
     return [
         {
             "id": f"{master['id']}-{number}",
             "type": "occurrence",
             "seriesMasterId": master["id"],
-            "start": _graph_time(first + timedelta(minutes=number)),
-            "end": _graph_time(first + timedelta(minutes=number, seconds=30)),
+            "start": _graph_time(first + number * apart),
+            "end": _graph_time(first + number * apart + timedelta(seconds=30)),
         }
         for number in range(count)
     ]

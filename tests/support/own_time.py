@@ -1,10 +1,11 @@
 """The real daemon, on a clock that a test moves, and stopped where a test wants it stopped.
 
 ``python -m tests.support.own_time …`` is ``python -m daemon …``. Its clock is off by the seconds in the file
-OWN_TIME. Where OWN_TIME_STOP names a place, the first process that comes there stops itself as SIGSTOP
-does, and leaves its number in the file OWN_TIME_STOPPED. Where OWN_TIME_HELD names a part of a round, it
-stops itself before that part, lets anybody trace it, and exits before the next. Where OWN_TIME_HURRY is set,
-a worker looks and gives up on others each second.
+OWN_TIME; so is PostgreSQL's, or by those in OWN_TIME_THEIRS. Where OWN_TIME_STOP names a place, the first
+process that comes there stops itself as SIGSTOP does, and leaves its number in the file OWN_TIME_STOPPED.
+Where OWN_TIME_HELD names a part of a round, it stops itself before that part, lets anybody trace it, and
+exits before the next. Where OWN_TIME_HURRY is set, a worker looks, at the clock too, and gives up on others
+each second.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def _shift(file: Path) -> None:
     patched: Any = SystemClock
     patched.now = now
     there, patched = postgresql.clock_of, postgresql
-    patched.clock_of = lambda conn: there(conn) + timedelta(seconds=float(file.read_text()))
+    theirs = Path(os.environ.get("OWN_TIME_THEIRS", file))
+    patched.clock_of = lambda conn: there(conn) + timedelta(seconds=float(theirs.read_text()))
 
 
 def _stop(marker: Path) -> None:
@@ -100,10 +102,13 @@ def _before(part: str, act: Callable[[], None]) -> None:
 
 
 def _hurry() -> None:
-    from daemon.cluster import worker  # most tests do without
+    from daemon import loop  # most tests do without
+    from daemon.cluster import worker
 
     patched: Any = worker
     patched.TICK, patched.HEARTBEAT, patched.GONE = "* * * * * *", 0.5, 2.0
+    patched = loop
+    patched.HOLD_EVERY = 1
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -152,7 +153,8 @@ def _look_at(one: Delivery, mail: EmailMessage) -> None:
     part = mail.get_body(("plain",))
     assert part is not None
     assert one.start is not None
-    assert f"{one.start:%H:%M}" in part.get_content(), "it does not say which time it is about"
+    shown = one.start.astimezone(ZoneInfo(LISBON))
+    assert f"{shown:%H:%M}" in part.get_content(), "it does not say which time it is about"
 
 
 @pytest.mark.promise(

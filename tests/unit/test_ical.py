@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connectors import ical_lines
 from connectors.ical import Parsed, parse
-from connectors.ical_lines import split_list, unescape
+from connectors.ical_lines import MOST_LINES, split_list, unescape
 from connectors.ical_times import duration, read_wall
 from connectors.ical_zones import known_zone
 from connectors.recurrence import read_resource
@@ -242,7 +243,7 @@ def test_text_escapes() -> None:
 def test_hostile_6_ten_thousand_attendees() -> None:
     """HOSTILE 6: every one of 10,000 attendees arrives, once, however many occurrences share them."""
     lines = [f'ATTENDEE;CN="Guest, {n}":mailto:g{n}@x.example' for n in range(10_000)]
-    found = occurrences(event("RRULE:FREQ=DAILY", *lines))
+    found = occurrences(event("RRULE:FREQ=DAILY;COUNT=3", *lines))
     assert len(found[0].attendees) == 10_000
     assert found[0].attendees is found[-1].attendees
 
@@ -306,3 +307,31 @@ def test_other_components_are_no_trouble() -> None:
 def test_google_writes_the_year_zero_for_unknown() -> None:
     """CREATED:00001231T000000Z is no trouble and no date."""
     assert one("CREATED:00001231T000000Z").created is None
+
+
+def test_a_text_of_too_many_lines_is_not_read() -> None:
+    """Nor in part: half of a series would be another one. Its UID is known all the same."""
+    parsed = broken(event(*["COMMENT:x"] * MOST_LINES))
+    assert parsed.events == ()
+    assert parsed.uid == "kickoff"
+    assert f"it has more than {MOST_LINES} lines" in parsed.broken
+
+
+def test_long_lines_keep_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is asked about a few of the unusual ones, since it walks them letter by letter."""
+    asked: list[str] = []
+    usual = ical_lines.Contentline.raw_parts
+
+    def raw_parts(line: str) -> object:
+        asked.append(line)
+        return usual(line)
+
+    monkeypatch.setattr(ical_lines.Contentline, "raw_parts", raw_parts)
+    some = ";".join(f"X-{number}=^n" for number in range(1500))
+    many = ";".join(f"X-{number}=a" for number in range(5000))
+    lines = [f"ATTENDEE;CN=Jo;{some}:mailto:jo{number}@acme.example" for number in range(200)]
+    parsed = broken(event(*lines, f"ATTENDEE;CN=Al;{many}:mailto:al@acme.example"))
+    (found,) = parsed.events
+    people = {one.address: one.name for one in found.details["attendees"]}
+    assert people == {f"jo{number}@acme.example": "Jo" for number in range(200)} | {"al@acme.example": "Al"}
+    assert sum(map(len, asked)) <= 256 * 1024

@@ -9,7 +9,7 @@ import icalendar
 import pytest
 
 from connectors.base import Rejected
-from connectors.ical_write import itip_counter, itip_request, labelled, moved
+from connectors.ical_write import LONGEST, MOST_PIECES, itip_counter, itip_request, labelled, moved
 from rules.model import Address, PartStat
 from tests.support.ics import LISBON, calendar, event, occurrences, starts, vevent
 
@@ -121,6 +121,16 @@ def test_what_cannot_be_moved_is_refused() -> None:
     ):
         with pytest.raises(Rejected):
             moved(raw, key, NEW, NEW + HOUR, now=NOW, home_zone=LISBON)
+
+
+@pytest.mark.parametrize(("letters", "count"), [("x", LONGEST), ("a,", MOST_PIECES)])
+def test_what_is_too_long_is_not_touched(letters: str, count: int) -> None:
+    """The library would walk it for minutes; the meeting stays as it is, and a mail quotes none."""
+    raw = event("CATEGORIES:" + letters * count)
+    with pytest.raises(Rejected, match="too long to be written anew"):
+        moved(raw, None, NEW, NEW + HOUR, now=NOW)
+    with pytest.raises(Rejected, match="too long to be written anew"):
+        itip_request(raw, None, now=NOW)
 
 
 def test_request_is_the_meeting_as_it_stands() -> None:

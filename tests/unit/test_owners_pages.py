@@ -222,5 +222,12 @@ def test_a_place_is_served_while_anybody_is_there() -> None:
     places.take("dana")
     assert [one.place for one in places.settle()] == ["a"]  # type: ignore[attr-defined]
     assert [(one.place, one.runs) for one in made] == [("a", False), ("b", True)]
+    assert [one.place for one in places.settle(closed=True)] == ["b"]  # type: ignore[attr-defined]
+    places.put("fay", "b", "fay's")
+    assert places.settle(closed=True) == []
+    assert not any(one.runs for one in made)
+    places.settle()
+    assert [(one.place, one.runs) for one in made] == [("a", False), ("b", False), ("b", True)]
+    assert there["now"] == {"eli": "eli's", "fay": "fay's"}
     places.stop()
     assert not any(one.runs for one in made)

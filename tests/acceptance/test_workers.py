@@ -1,0 +1,103 @@
+"""Machines that share their work: what one mailed another answers, each by its own files and clock."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from html import unescape
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.agency import Agency, agency
+from tests.support.postgresql import shared_server
+from tests.support.servers import free_port
+from tests.support.verdict import arrivals
+
+pytestmark = pytest.mark.postgresql
+
+PAGES = """\
+answers: {{public_url: 'https://meet.va.example', listen: '127.0.0.1:{port}', key: {{file: ../../links.key}}}}
+"""
+
+
+def _machine(at: Agency, name: str) -> int:
+    """Copy the files to one more machine; where it serves its pages."""
+    port = free_port()
+    shutil.copytree(at.folder / "owners", at.folder / name)
+    for config in (at.folder / name).glob("*/config.yaml"):
+        config.write_text(config.read_text() + PAGES.format(port=port))
+    return port
+
+
+def _links(at: Agency) -> dict[str, str]:
+    """The path of the link that each guest was mailed."""
+    found = {}
+    for one in arrivals(at):
+        link = re.search(r"https://meet\.va\.example(/a/\S+)", one.text)
+        if link is not None:
+            found[one.to[0]] = link[1]
+    return found
+
+
+def _is_served(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/", timeout=5).status_code == 404
+    except requests.ConnectionError:
+        return False
+
+
+def _words(answer: requests.Response) -> str:
+    return " ".join(unescape(re.sub("<style.*?</style>|<[^>]+>", " ", answer.text, flags=re.DOTALL)).split())
+
+
+def test_machines_share_their_work(tmp_path: Path) -> None:
+    """A link of a dead machine is answered at another; an owner comes by SIGHUP; a wrong clock closes."""
+    (tmp_path / "links.key").write_text("k" * 40)
+    with agency(tmp_path, shared_server(), owners=3, meetings=2) as at:
+        (at.folder / "owners/u2").rename(at.folder / "u2")
+        here, there = _machine(at, "here"), _machine(at, "there")
+        first = at.begin("here")
+        at.wait(lambda: len(_links(at)) == 4, 30)
+        at.kill(first)
+        (at.folder / "there clock").write_text(str(at.passed))
+        second = at.begin(
+            "there", OWN_TIME=str(at.folder / "there clock"), OWN_TIME_THEIRS=str(at.folder / "clock")
+        )
+        at.wait(lambda: _is_served(there), 30)
+        page = f"http://127.0.0.1:{there}{_links(at)['guest-u1-0@acme.example']}"
+        seal = re.search(r'name="seal" value="([^"]*)"', requests.get(page, timeout=10).text)
+        assert seal is not None
+        done = requests.post(page, {"seal": seal[1], "do": "yes"}, timeout=10)
+        assert done.status_code == 200
+        _is_as_answered(done)
+
+        at.begin("here")
+        at.wait(lambda: _is_served(here), 30)
+        _is_as_answered(requests.get(page.replace(str(there), str(here)), timeout=10))
+
+        for machine, port in (("here", here), ("there", there)):
+            shutil.copytree(at.folder / "u2", at.folder / machine / "u2")
+            config = at.folder / machine / "u2/config.yaml"
+            config.write_text(config.read_text() + PAGES.format(port=port))
+        for one in at.workers:
+            os.kill(one.pid or 0, signal.SIGHUP)
+        at.wait(lambda: len(_links(at)) == 6, 30)
+
+        (at.folder / "there clock").write_text(str(at.passed - 600))
+        at.wait(lambda: not _is_served(there), 30)
+        assert "10 minutes behind PostgreSQL's" in at.said()
+        assert _is_served(here)
+        (at.folder / "there clock").write_text(str(at.passed))
+        at.wait(lambda: _is_served(there), 60)
+        assert second.is_alive()
+        assert at.end() == [0, 0]
+        assert "Traceback" not in at.said()
+        assert len({one.message_id for one in arrivals(at)}) == len(arrivals(at))
+
+
+def _is_as_answered(answer: requests.Response) -> None:
+    assert "You said that you’ll be there" in _words(answer), _words(answer)
