@@ -11,14 +11,12 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
 
 from googleapiclient.http import HttpRequest
 
 from connectors.allowance import CHANGES, WHOLE, allowed
 from connectors.base import (
     CalendarInfo,
-    Capabilities,
     ChangeSet,
     Conflict,
     ConnectorError,
@@ -31,7 +29,9 @@ from connectors.base import (
     Resource,
     TooMuch,
 )
+from connectors.calendar_list import CalendarList
 from connectors.changed import those_that_may_have_changed
+from connectors.google_calendars import GoogleCalendars
 from connectors.google_client import GoogleClient, Refused
 from connectors.google_events import FIELDS, LABELS, Json, instance_of, is_cancelled, is_mine, labels
 from connectors.google_resource import Shelf, Whole
@@ -41,9 +41,6 @@ from rules.model import Address, CalendarRef, Interval, Occurrence, Role
 
 RELATED = "rebookd.related"
 """The private extended property that names the meeting another one follows."""
-
-LIST_AGAIN = 12
-"""After so many polls the list of calendars is read anew; a calendar that fails makes it sooner."""
 
 MOST_BUSY = 50
 """Calendars Google tells the busy times of in one answer."""
@@ -55,7 +52,6 @@ _BEFORE = timedelta(days=30)
 _COLOURS = (("no-show", "11"), ("missed", "11"), ("held", "10"))
 _OTHER_COLOUR = "5"
 _LONGEST_LABELS = 1000
-_LIST_FIELDS = "nextPageToken,items(id,summary,summaryOverride,primary,accessRole,timeZone,deleted)"
 
 
 class GoogleConnector:
@@ -76,24 +72,15 @@ class GoogleConnector:
         self.account = account
         self._client = client
         self._lists = EventLists(client)
-        self._wanted = None if calendars is None else tuple(calendars)
+        self._calendars = GoogleCalendars(account, client, calendars)
+        self._listed = CalendarList(self._calendars.read)
         self._home_zone = home_zone
-        self._zones: dict[str, str] = {}
-        self._infos: list[CalendarInfo] = []
-        self._uses = 0
-        self._is_settled = False
         self._first_pages: dict[str, tuple[str, Page]] = {}
         self._newer: dict[str, tuple[str, str]] = {}
 
     def calendars(self) -> Sequence[CalendarInfo]:
         """The calendars the configuration chose. Raises ConnectorError, naming one that is not there."""
-        self._uses += 1
-        if not self._is_settled or self._uses > LIST_AGAIN:
-            found = self._list()
-            # Relied on once a second one agrees: the daemon drops a calendar that is missing twice.
-            self._is_settled = found == self._infos
-            self._infos, self._uses = found, 1
-        return list(self._infos)
+        return self._listed.current()
 
     def changed_calendars(self, cursors: dict[CalendarRef, Cursor]) -> frozenset[CalendarRef]:
         """Which calendars changed: one request each, whose answer the poll that follows goes on from."""
@@ -125,7 +112,7 @@ class GoogleConnector:
                     if progress is not None and page.next_page:
                         progress(gatherer.found, gatherer.found)
             except Refused as error:
-                self._is_settled = False
+                self._listed.doubt()
                 if error.status in {403, 404}:
                     told = f"Google does not show the calendar {calendar.id} any more."
                     raise ConnectorError(told) from error
@@ -133,7 +120,7 @@ class GoogleConnector:
             changes = gatherer.changed(calendar.id) if token else gatherer.all(etags, window.start)
         if progress is not None and changes.resources:
             progress(len(changes.resources), len(changes.resources))
-        self._zones[calendar.id] = changes.zone
+        self._calendars.zones[calendar.id] = changes.zone
         return ChangeSet(
             changed=tuple(changes.resources.values()),
             removed=frozenset(changes.removed),
@@ -253,40 +240,6 @@ class GoogleConnector:
         """Let go of connections."""
         self._client.close()
 
-    def _list(self) -> list[CalendarInfo]:
-        """The calendar list, as far as it was chosen."""
-        entries: list[Json] = []
-        asked: dict[str, Any] = {"showHidden": True} if self._wanted is not None else {}
-        collection = self._client.calendar.calendarList()
-        while True:
-            request = collection.list(maxResults=250, minAccessRole="reader", fields=_LIST_FIELDS, **asked)
-            answer = self._client.execute(request)
-            entries += [one for one in answer.get("items", ()) if one.get("id") and not one.get("deleted")]
-            following = answer.get("nextPageToken")
-            if not following or following == asked.get("pageToken"):
-                break
-            asked["pageToken"] = following
-        self._zones |= {one["id"]: one.get("timeZone", "") for one in entries}
-        if self._wanted is None:
-            return [self._info(one) for one in entries]
-        chosen: dict[str, CalendarInfo] = {}
-        for name in self._wanted:
-            matching = [one for one in entries if _is_named(one, name)]
-            if not matching:
-                there = ", ".join(sorted(_name(one) for one in entries)) or "none"
-                raise ConnectorError(f"The Google account has no calendar {name!r}; it has: {there}.")
-            chosen |= {one["id"]: self._info(one) for one in matching}
-        return list(chosen.values())
-
-    def _info(self, entry: Json) -> CalendarInfo:
-        return CalendarInfo(
-            ref=CalendarRef(account=self.account, id=entry["id"]),
-            name=_name(entry),
-            capabilities=Capabilities(
-                schedules=True, sync_token=True, writable=entry.get("accessRole") in {"owner", "writer"}
-            ),
-        )
-
     def _may_have_changed(self, calendar: str, cursor: Cursor) -> bool:
         token = self._token(calendar, cursor)
         if not token:
@@ -307,7 +260,7 @@ class GoogleConnector:
         return newer if newer and stored == cursor.value else read_cursor(cursor.value)
 
     def _shelf(self, calendar: CalendarRef, zone: str = "") -> Shelf:
-        known = zone or self._zones.get(calendar.id) or self._home_zone
+        known = zone or self._calendars.zones.get(calendar.id) or self._home_zone
         return Shelf(calendar, known, self._home_zone)
 
     def _shelf_of(self, calendar: CalendarRef) -> Callable[[str], Shelf]:
@@ -377,16 +330,6 @@ class GoogleConnector:
         """The event after it was written."""
         calendar = occurrence.key.calendar
         return self._shelf(calendar).resource(occurrence.href, self._there(occurrence), window)
-
-
-def _name(entry: Json) -> str:
-    return str(entry.get("summaryOverride") or entry.get("summary") or entry["id"])
-
-
-def _is_named(entry: Json, name: str) -> bool:
-    if name == "primary":
-        return bool(entry.get("primary"))
-    return name in {entry["id"], entry.get("summary"), entry.get("summaryOverride")}
 
 
 def _when(at: datetime, before: Json | None) -> Json:

@@ -24,6 +24,7 @@ from connectors.base import (
     Resource,
     TooMuch,
 )
+from connectors.calendar_list import CalendarList
 from connectors.changed import those_that_may_have_changed
 from connectors.outlook_busy import free_busy
 from connectors.outlook_client import GraphClient, Json
@@ -34,9 +35,6 @@ from connectors.outlook_sync import Changes, Gatherer, Held, Page, Position, Rou
 from connectors.outlook_writes import Writer, gone
 from connectors.signed import Refused
 from rules.model import Address, CalendarRef, Interval, Occurrence
-
-LIST_AGAIN = 12
-"""After so many polls calendars and automatic replies are read anew; sooner after a failure."""
 
 _SECOND = timedelta(seconds=1)
 
@@ -65,10 +63,8 @@ class OutlookConnector:
         self._mine = tuple(mine)
         self._wanted = None if calendars is None else tuple(calendars)
         self._home_zone = home_zone
-        self._infos: list[CalendarInfo] = []
+        self._listed = CalendarList(self._list)
         self._mailboxes: dict[str, Mailbox] = {}
-        self._uses = 0
-        self._is_settled = False
         self._first_pages: dict[str, tuple[str, Page]] = {}
         self._newer: dict[str, tuple[str, Position]] = {}
         self._replies_in = ""
@@ -79,14 +75,7 @@ class OutlookConnector:
 
     def calendars(self) -> Sequence[CalendarInfo]:
         """The calendars the configuration chose. Raises ConnectorError, naming one that is not there."""
-        self._uses += 1
-        if not self._is_settled or self._uses > LIST_AGAIN:
-            found = self._list()
-            # Relied on once a second one agrees: the daemon drops a calendar that is missing twice.
-            self._is_settled = found == self._infos
-            self._infos, self._uses = found, 1
-            self._look_at_replies()
-        return list(self._infos)
+        return self._listed.current()
 
     def changed_calendars(self, cursors: dict[CalendarRef, Cursor]) -> frozenset[CalendarRef]:
         """Which calendars changed: one request each, whose answer the poll that follows goes on from."""
@@ -129,7 +118,7 @@ class OutlookConnector:
                 etags = {href: etag for href, etag in held.etags().items() if href != HREF}
                 changes = gatherer.changed() if link else gatherer.all(etags)
             except Refused as error:
-                self._is_settled = False
+                self._listed.doubt()
                 if error.status in {403, 404}:
                     told = f"Outlook does not show the calendar {calendar.id} any more."
                     raise ConnectorError(told) from error
@@ -228,7 +217,7 @@ class OutlookConnector:
         self._client.close()
 
     def _list(self) -> list[CalendarInfo]:
-        """The calendar list, as far as it was chosen."""
+        """The calendar list, as far as it was chosen, and what the automatic replies say."""
         fields = "id,name,isDefaultCalendar,canEdit,owner"
         entries = [
             one
@@ -242,6 +231,7 @@ class OutlookConnector:
         in_mine = [name for name in chosen if self._mailboxes[name].me is not None]
         default_id = str(default["id"]) if default is not None else ""
         self._replies_in = default_id if default_id in chosen else next(iter(in_mine), "")
+        self._look_at_replies()
         return [
             CalendarInfo(
                 ref=CalendarRef(account=self.account, id=name),

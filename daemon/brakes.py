@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from daemon.store import deliveries, optouts
+from daemon.store import departures, optouts
 from daemon.store.deliveries import ACTIONS, Delivery
 from rules.delivery import ANSWERED
 from rules.fields import Pattern
@@ -80,13 +80,13 @@ def wait(
         return None
     hour = now - HOUR
     if delivery.to in mine:
-        left = deliveries.sent_to_since(conn, delivery.to, hour)
+        left = departures.sent_to_since(conn, delivery.to, hour)
         return _limit(left, OWNER_PER_HOUR, HOUR, "messages to you in an hour")
     to_all = _limit(
-        deliveries.sent_since(conn, hour, besides=mine), guard.max_per_hour, HOUR, "messages in an hour"
+        departures.sent_since(conn, hour, besides=mine), guard.max_per_hour, HOUR, "messages in an hour"
     )
     to_one = _limit(
-        deliveries.sent_to_since(conn, delivery.to, now - DAY),
+        departures.sent_to_since(conn, delivery.to, now - DAY),
         guard.per_recipient_per_day,
         DAY,
         f"messages to {delivery.to} in a day",

@@ -20,7 +20,7 @@ from daemon.mail.letter import FOR_OWNER, Letter
 from daemon.mail.message import Mail
 from daemon.mail.offers import offers, reach
 from daemon.mail.spoken_time import zone_of
-from daemon.store import agenda, agreements, answers, deliveries
+from daemon.store import agenda, agreements, answers, departures
 from daemon.store.deliveries import NOTICE, Delivery
 from daemon.store.engine import Store
 from rules.delivery import AGAIN, COUNTER, step_behind
@@ -193,7 +193,7 @@ class Scribe:
             slots=slots,
             reason=intent.reason,
             intent_key=self._settings.outward(intent.intent_key),
-            earlier=deliveries.ladder(conn, intent.identity, intent.to),
+            earlier=departures.ladder(conn, intent.identity, intent.to),
             now=now,
             calendar_part=calendar_part(conn, intent, occurrence, owner, slots=slots, now=now),
             rule=intent.rule,

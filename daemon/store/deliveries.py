@@ -6,7 +6,7 @@ through the table in :mod:`rules.delivery`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -267,37 +267,6 @@ def under_way(conn: Connection) -> list[Delivery]:
     return _select(conn, deliveries.c.state.in_((State.CLAIMED, State.COMMITTING)), order=(deliveries.c.id,))
 
 
-def sent_since(conn: Connection, since: datetime, *, besides: Collection[str] = ()) -> list[datetime]:
-    """When messages left, or may have left, after ``since``, oldest first, not counting some addresses.
-
-    A message that carried several deliveries counts once.
-    """
-    return _departures(conn, since, *(deliveries.c.to != address for address in besides))
-
-
-def sent_to_since(conn: Connection, to: str, since: datetime) -> list[datetime]:
-    """The same for one address alone."""
-    return _departures(conn, since, deliveries.c.to == to)
-
-
-def ladder(conn: Connection, identity: Identity, to: str) -> tuple[str, ...]:
-    """The Message-IDs of what this address already got about this meeting, oldest first."""
-    c = deliveries.c
-    query = (
-        select(c.message_id)
-        .where(
-            c.owner == owner_of(conn),
-            c.uid == identity.uid,
-            c.recurrence_id == (identity.recurrence_id or ""),
-            c.to == to,
-            c.state == State.SENT,
-            c.message_id != "",
-        )
-        .order_by(c.sent_at, c.id)
-    )
-    return tuple(dict.fromkeys(conn.execute(query).scalars()))
-
-
 def claim(conn: Connection, id_: int, by: str, now: datetime, lease: timedelta) -> Delivery | None:
     """Take a delivery for sending; None when somebody else has it or it no longer waits."""
     try:
@@ -398,15 +367,6 @@ def _select(
     return [to_delivery(row) for row in conn.execute(query)]
 
 
-def _departures(conn: Connection, since: datetime, *where: ColumnElement[bool]) -> list[datetime]:
-    c = deliveries.c
-    left = or_(c.sent_at > since, c.state.in_((State.UNKNOWN, State.COMMITTING)) & (c.changed_at > since))
-    query = select(func.coalesce(c.sent_at, c.changed_at)).where(
-        c.owner == owner_of(conn), left, c.carried_by.is_(None), c.do.not_in(ACTIONS), *where
-    )
-    return sorted(conn.execute(query).scalars())
-
-
 __all__ = [
     "ACTIONS",
     "LAST_CALL",
@@ -427,7 +387,6 @@ __all__ = [
     "fence_of",
     "fill",
     "get",
-    "ladder",
     "list_",
     "move",
     "next_try",
@@ -435,7 +394,5 @@ __all__ = [
     "offer_more",
     "overdue",
     "retry",
-    "sent_since",
-    "sent_to_since",
     "under_way",
 ]

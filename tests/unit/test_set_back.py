@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from daemon import horizon
 from daemon.hindsight import Hindsight
-from daemon.store import Store, agenda, attendance, calendars, contacts, deliveries, silences
+from daemon.store import Store, agenda, attendance, calendars, contacts, deliveries, departures, silences
 from daemon.store.schema import metadata
 from daemon.store.set_back import STAMPED, in_order, latest, set_back
 from daemon.store.types import Instant
@@ -86,8 +86,8 @@ def test_what_left_lately_still_counts(store: Store) -> None:
         deliveries.move(conn, id_, Event.ACCEPT, at, sent_at=at)
         set_back(conn, NOW, YEAR)
     with store.read() as conn:
-        assert deliveries.sent_since(conn, NOW - HOUR) == [NOW - HOUR / 6]
-        assert deliveries.sent_since(conn, NOW + HOUR) == [], "and not for another year"
+        assert departures.sent_since(conn, NOW - HOUR) == [NOW - HOUR / 6]
+        assert departures.sent_since(conn, NOW + HOUR) == [], "and not for another year"
 
 
 def test_a_wait_is_as_long_as_it_was(store: Store) -> None:

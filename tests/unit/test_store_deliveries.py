@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from daemon.store import Store, deliveries
+from daemon.store import Store, deliveries, departures
 from daemon.store.deliveries import NOTICE
 from daemon.store.schema import deliveries as deliveries_table
 from rules.delivery import Event, ForbiddenMove, State
@@ -172,10 +172,10 @@ def test_what_left_counts_for_the_limits(store: Store) -> None:
         deliveries.claim(conn, doubt, "a", NOW, LEASE)
         deliveries.move(conn, doubt, Event.COMMIT, NOW, mine="a")
         deliveries.move(conn, doubt, Event.DOUBT, NOW, mine="a")
-        everyone = deliveries.sent_since(conn, NOW - 2.5 * HOUR)
+        everyone = departures.sent_since(conn, NOW - 2.5 * HOUR)
         assert everyone == [NOW - 2 * HOUR, NOW - HOUR, NOW - 0.5 * HOUR, NOW]
-        assert len(deliveries.sent_since(conn, NOW - 2.5 * HOUR, besides={ME, BO})) == 2
-        assert deliveries.sent_to_since(conn, JO, NOW - 9 * HOUR) == [NOW - 3 * HOUR, NOW - 2 * HOUR, NOW]
+        assert len(departures.sent_since(conn, NOW - 2.5 * HOUR, besides={ME, BO})) == 2
+        assert departures.sent_to_since(conn, JO, NOW - 9 * HOUR) == [NOW - 3 * HOUR, NOW - 2 * HOUR, NOW]
 
 
 def test_ladder_is_one_thread_per_meeting_and_address(store: Store) -> None:
@@ -185,7 +185,7 @@ def test_ladder_is_one_thread_per_meeting_and_address(store: Store) -> None:
     sent(store, "a", 3, BO)
     sent(store, "b", 3)
     with store.read() as conn:
-        ladder = deliveries.ladder(conn, intent("a").identity, JO)
+        ladder = departures.ladder(conn, intent("a").identity, JO)
     assert ladder == (f"<{first}@va.example>", f"<{second}@va.example>")
 
 
@@ -270,6 +270,6 @@ def test_a_message_that_carried_several_counts_once(store: Store) -> None:
             .where(deliveries_table.c.id == carried)
             .values(carried_by=carrier, message_id=f"<{carrier}@va.example>")
         )
-        assert len(deliveries.sent_since(conn, NOW - 2 * HOUR)) == 1
-        assert len(deliveries.sent_to_since(conn, JO, NOW - 2 * HOUR)) == 1
-        assert deliveries.ladder(conn, intent("a").identity, JO) == (f"<{carrier}@va.example>",)
+        assert len(departures.sent_since(conn, NOW - 2 * HOUR)) == 1
+        assert len(departures.sent_to_since(conn, JO, NOW - 2 * HOUR)) == 1
+        assert departures.ladder(conn, intent("a").identity, JO) == (f"<{carrier}@va.example>",)
