@@ -13,6 +13,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
+from connectors.bounds import MOST_PEOPLE
 from connectors.ical_lines import Calendar, Component, Line, Params, scan, split_list, unescape
 from connectors.ical_times import Moment, duration, read_moment, read_wall
 from connectors.ical_zones import Zone, known_zone, own_zone
@@ -44,6 +45,9 @@ _FAR_REACHING = frozenset({"RECURRENCE-ID", "DURATION", "RRULE", "RDATE", "EXRUL
 _ANY_ZONE = timedelta(days=2)
 _MAX_ZONES = 10
 """Zones of its own one resource may bring; interpreting one is slow."""
+
+_MAX_NAMES = 500
+"""Zones one resource may name."""
 
 
 class DateList(NamedTuple):
@@ -171,9 +175,12 @@ class _Reader:
         self._floating = Zone(home_zone, Timing.FLOATING, home)
 
     def event(self, component: Component) -> Event | None:
-        """The event; None, with a note in ``component.broken``, when it has no readable start."""
+        """The event; None, with a note in ``component.broken``, where it has no readable start or a crowd."""
         single, many = _sort(component)
         note = component.broken.append
+        if len(many.get("ATTENDEE", ())) > MOST_PEOPLE:
+            note(f"it has more than {MOST_PEOPLE} attendees, so that part of it was left out")
+            return None
         start = self._read(single.get("DTSTART"), note)
         if start is None:
             note("it has no readable start, so that part of it was left out")
@@ -245,7 +252,7 @@ class _Reader:
         return zone
 
     def _find(self, tzid: str) -> Zone:
-        known = known_zone(tzid)
+        known = known_zone(tzid) if len(self._zones) < _MAX_NAMES else None
         if known is not None:
             return Zone(known.key, Timing.TIMED, known)
         text = self._own.get(tzid.strip().strip('"'))

@@ -16,7 +16,7 @@ from icalendar.parser import Contentline
 
 Params = dict[str, str]
 _NONE: Params = {}
-MOST_LINES = 50_000
+MOST_LINES = 105_000
 """Lines one text may have; nothing is read of one that has more."""
 
 _LONGEST = 64 * 1024
