@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy import Connection
 
+from connectors.base import CalendarInfo
 from daemon.mail.foreign_text import clean
 from daemon.outbox_notices import KEEP_TRYING
 from daemon.poll import PollReport
@@ -18,6 +20,12 @@ AT_ONCE = frozenset({"sign-in needed", "shrunk"})
 """Troubles that do not mend themselves; any other is told when it happens twice in a row."""
 
 PATIENCE = 2
+
+SEVERAL = 3
+"""So many things of one kind are told one by one; more of them in one mail."""
+
+MOST_LISTED = 20
+"""Of how many such a mail says more than that they are there."""
 
 
 def tell_of_poll(conn: Connection, report: PollReport, owner: Owner, now: datetime) -> None:
@@ -36,19 +44,34 @@ def tell_of_poll(conn: Connection, report: PollReport, owner: Owner, now: dateti
                 subject=f"I cannot see {report.account} since {_clock(since, owner, now)}",
                 body=_unseen(report, since, owner, now),
             )
-    for info, resource in report.broken:
+    for info in dict.fromkeys(info for info, _ in report.broken):
+        _tell_of_broken(conn, report, info, owner, now)
+
+
+def _tell_of_broken(
+    conn: Connection, report: PollReport, info: CalendarInfo, owner: Owner, now: datetime
+) -> None:
+    """Queue the news of what cannot be read of one calendar, but for what was told before."""
+    new = {
+        about: f"    {clean(one.broken, 500)}\n    {clean(one.href, 500)}\n"
+        for calendar, one in report.broken
+        if calendar == info
+        and deliveries.notice(conn, "unreadable", about := f"{one.href}/{one.etag}", owner.addresses[0])
+        is None
+    }
+    for about, count, lines in _together(new, sha256("\n".join(sorted(new)).encode()).hexdigest()):
+        what, it = ("An event", "it") if count == 1 else (f"{count} events", "them")
         _tell(
             conn,
             owner,
             now,
             kind="unreadable",
-            about=f"{resource.href}/{resource.etag}",
-            subject=f"An event in {info.name} cannot be read",
+            about=about,
+            subject=f"{what} in {info.name} cannot be read",
             body=(
-                f"An event in the calendar {info.name} of {report.account} cannot be read in full:\n\n"
-                f"    {clean(resource.broken, 500)}\n    {clean(resource.href, 500)}\n\n"
-                "Whatever could be read of it is watched; the rest causes no mail. Please mend it in your "
-                "calendar app."
+                f"{what} in the calendar {info.name} of {report.account} cannot be read in full:\n\n{lines}\n"
+                f"Whatever could be read of {it} is watched; the rest causes no mail. Please mend {it} in "
+                "your calendar app."
             ),
         )
 
@@ -56,21 +79,38 @@ def tell_of_poll(conn: Connection, report: PollReport, owner: Owner, now: dateti
 def tell_of_failures(
     conn: Connection, failed: list[tuple[OccurrenceKey, str]], owner: Owner, now: datetime
 ) -> None:
-    """Queue the news that meetings could not be judged; once a day for each."""
-    for key, error in failed:
+    """Queue the news that meetings could not be judged; once a day for each, or for many together."""
+    day = now.date().isoformat()
+    told = {
+        f"{key.identity}/{day}": f"    {clean(key.uid)} ({key.calendar.account})\n    {clean(error, 500)}\n"
+        for key, error in failed
+    }
+    for about, count, lines in _together(told, f"many/{day}"):
+        what = "A meeting" if count == 1 else f"{count} meetings"
         _tell(
             conn,
             owner,
             now,
             kind="unjudged",
-            about=f"{key.identity}/{now.date().isoformat()}",
-            subject="A meeting could not be judged",
+            about=about,
+            subject=f"{what} could not be judged",
             body=(
-                f"The rules could not be held against this meeting of {key.calendar.account}:\n\n"
-                f"    {clean(key.uid)}\n    {clean(error, 500)}\n\n"
+                f"The rules could not be held against {what[0].lower()}{what[1:]}:\n\n{lines}\n"
                 "Nobody is written to about it. It is tried again every hour; rebookd's log has the details."
             ),
         )
+
+
+def _together(told: dict[str, str], fence: str) -> list[tuple[str, int, str]]:
+    """What makes one mail each: its fence, of how many things it tells, and their lines.
+
+    ``told`` are the lines of each thing by its own fence; ``fence`` is that of many together.
+    """
+    if len(told) <= SEVERAL:
+        return [(about, 1, lines) for about, lines in told.items()]
+    more = len(told) - MOST_LISTED
+    listed = [*list(told.values())[:MOST_LISTED], *([f"    and {more} more\n"] if more > 0 else [])]
+    return [(fence, len(told), "\n".join(listed))]
 
 
 def tell_of_refusal(conn: Connection, account: str, why: str, owner: Owner, now: datetime) -> None:

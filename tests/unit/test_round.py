@@ -9,6 +9,7 @@ import pytest
 
 from connectors.base import CursorExpired, LimitExceeded, NeedsLogin, Retryable
 from connectors.memory import MemoryConnector
+from daemon.notices import MOST_LISTED
 from daemon.store import agenda, calendars
 from tests.support.house import event
 from tests.support.offices import World, at
@@ -289,6 +290,23 @@ def test_an_unreadable_event_is_told_once_and_its_neighbours_live(world: World) 
     world.put("acme", "kickoff", meeting("kickoff", 50))
     assert world.round(2) == [ME, JO]
     assert "cannot be read" in world.mailer.kept[0][1]["Subject"]
+    assert world.round(1) == []
+
+
+def test_many_unreadable_events_are_told_in_one_mail(world: World) -> None:
+    """Somebody who sends odd invitations by the dozen does not fill my mailbox; another one is told alone."""
+    for number in range(30):
+        world.put("acme", f"broken-{number}", meeting(f"broken-{number}", 50).replace("DTSTART", "X-START"))
+    world.put("acme", "kickoff", meeting("kickoff", 50))
+    assert world.round(2) == [ME, JO]
+    told = world.mailer.kept[0][1]
+    assert str(told["Subject"]) == "30 events in calendar cannot be read"
+    text = told.get_body(("plain",)).get_content()
+    assert text.count("it has no readable start") == MOST_LISTED
+    assert "and 10 more" in text
+    world.put("acme", "other", meeting("other", 50).replace("DTSTART", "X-START"))
+    assert world.round(1) == [ME]
+    assert str(world.mailer.kept[-1][1]["Subject"]) == "An event in calendar cannot be read"
     assert world.round(1) == []
 
 
