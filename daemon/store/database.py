@@ -55,6 +55,10 @@ def _look(conn: Connection, name: str) -> None:
     if version < postgresql.OLDEST:
         needed = f"rebookd needs {postgresql.OLDEST} or later: update the server"
         raise StoreError(f"{name} is PostgreSQL {version}; {needed}.")
+    encoding = conn.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != postgresql.ENCODING:
+        cure = f"make another: CREATE DATABASE … TEMPLATE template0 ENCODING '{postgresql.ENCODING}'"
+        raise StoreError(f"{name} keeps texts as {encoding}, in which not every name can be written; {cure}.")
     tables = inspect(conn)
     if tables.has_table("alembic_version") and not tables.has_table(meta.name):
         raise StoreError(f"{name} holds tables of something else; give rebookd a database of its own.")

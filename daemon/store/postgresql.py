@@ -21,6 +21,9 @@ from daemon.store.errors import StoreAway, StoreError
 OLDEST = 14
 """The oldest PostgreSQL that is known to do."""
 
+ENCODING = "UTF8"
+"""How texts are kept, and travel."""
+
 WAIT_SECONDS = 20
 """How long a writer waits for its turn."""
 
@@ -94,7 +97,8 @@ def address(said: str) -> URL:
         ) from error
     if not url.database:
         raise StoreError(f"{shown(url)} names no database; write it like {shown(url).rstrip('/')}/rebookd.")
-    return url
+    # whatever PGCLIENTENCODING says, or a database without an encoding
+    return url.update_query_dict({"client_encoding": ENCODING})
 
 
 def shown(url: URL | str) -> str:

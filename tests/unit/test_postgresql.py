@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from psycopg import sql
 from sqlalchemy import text
 
 from daemon.config.settings import load
@@ -188,6 +189,21 @@ def test_an_old_server_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(postgresql, "OLDEST", 99)
     with pytest.raises(StoreError, match=r"is PostgreSQL \d+; rebookd needs 99 or later"):
         open_store(url, NOW)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_write_every_name_is_refused(server: Server, encoding: str) -> None:
+    """As some servers make it by themselves, where no locale is set; what to do instead is said."""
+    name = f"in_{encoding.lower()}"
+    with server.connect() as conn:
+        made = "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING {} LOCALE 'C'"
+        conn.execute(sql.SQL(made).format(sql.Identifier(name), sql.Identifier(ROLE), sql.Literal(encoding)))
+    url = server.url(name)
+    try:
+        with lock(url), pytest.raises(StoreError, match=f"keeps texts as {encoding}.+ENCODING 'UTF8'"):
+            open_store(url, NOW)
+    finally:
+        server.drop(name)
 
 
 def test_writers_of_one_owner_take_turns(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
