@@ -22,7 +22,7 @@ from connectors.ical_times import Moment, key_of
 from rules.model import Address, Timing
 
 PRODID = "-//rebookd//rebookd 0.1//EN"
-LONGEST = 1024 * 1024
+LONGEST = 2 * 1024 * 1024
 """Letters of a text that is written anew."""
 
 MOST_PIECES = 30_000
@@ -145,7 +145,7 @@ class _Meeting:
     """One meeting in a resource: the library's components beside our own reading of them."""
 
     def __init__(self, raw: str, recurrence_id: str | None, home_zone: str) -> None:
-        if len(raw) > LONGEST or sum(map(raw.count, "\n;,")) > MOST_PIECES:
+        if len(raw) > LONGEST or sum(map(raw.count, "\n;,")) - raw.count("\n ") > MOST_PIECES:
             raise Rejected(_TOO_LONG)
         self.calendar = Calendar.from_ical(without_controls(raw))
         components = [each for each in self.calendar.subcomponents if each.name == "VEVENT"]

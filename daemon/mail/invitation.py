@@ -16,6 +16,9 @@ from rules.model import Address, Intent, Interval, Occurrence, Owner
 from rules.people import organized_by_me
 from rules.policy import Do
 
+LONGEST = 256 * 1024
+"""Letters of a calendar part. A larger one, of a meeting with files in it, is left out: words alone do."""
+
 
 def calendar_part(
     conn: Connection,
@@ -47,9 +50,11 @@ def calendar_part(
             rows = {row.ref: row for row in calendars.calendars(conn, ref.account)}
             if rows[ref].schedules:
                 return None
-            return "REQUEST", itip_request(resource.raw, recurrence_id, now=now, home_zone=owner.zone)
+            text = itip_request(resource.raw, recurrence_id, now=now, home_zone=owner.zone)
+            return ("REQUEST", text) if len(text) <= LONGEST else None
         if intent.do in {Do.RESCHEDULE, COUNTER} and intent.to == occurrence.organizer and slots and me:
-            return "COUNTER", _counter(resource.raw, occurrence, slots[0], me, home_zone=owner.zone, now=now)
+            text = _counter(resource.raw, occurrence, slots[0], me, home_zone=owner.zone, now=now)
+            return ("COUNTER", text) if len(text) <= LONGEST else None
     except ConnectorError:
         return None  # an event too odd to quote is still asked about
     return None

@@ -310,6 +310,18 @@ def test_many_unreadable_events_are_told_in_one_mail(world: World) -> None:
     assert world.round(1) == []
 
 
+@pytest.mark.parametrize(("letters", "quoted"), [(1000, True), (900_000, False), (3_000_000, False)])
+def test_a_meeting_with_files_in_it_is_asked_about(world: World, letters: int, quoted: bool) -> None:
+    """The mail quotes no megabytes of it: servers would refuse that, and words alone do."""
+    file = f"ATTACH;ENCODING=BASE64;VALUE=BINARY:{'A' * letters}"
+    world.put("acme", "kickoff", meeting("kickoff", 50, more=file))
+    assert world.round(2) == [JO]
+    ((_, mail),) = world.mailer.kept
+    kinds = {part.get_content_type() for part in mail.walk()}
+    assert ("text/calendar" in kinds) is quoted
+    assert "Kickoff" in mail.get_body(("plain",)).get_content()
+
+
 def test_the_horizon_rolls_without_reading_again(world: World) -> None:
     """An occurrence 130 days ahead appears when its time comes near."""
     series = meeting("weekly", 24, "ACCEPTED", more="RRULE:FREQ=WEEKLY")
