@@ -6,6 +6,7 @@ And it is looked up by its UID and its people: PostgreSQL looks nothing up by mo
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 
 from connectors.base import Resource
@@ -31,16 +32,25 @@ MOST_PEOPLE = 30_000
 
 def bounded(resource: Resource) -> Resource:
     """The same, without what is beyond the bounds, which is told in it."""
-    uids = {resource.uid, *(one.key.uid for one in resource.occurrences)}
-    if any(_is_beyond(uid, LONGEST_UID) for uid in uids):
+    every = resource.occurrences
+    if any(_is_beyond(uid, LONGEST_UID) for uid in {resource.uid, *(one.key.uid for one in every)}):
         return _left_out(replace(resource, uid=""), f"Its UID is longer than {LONGEST_UID} bytes")
-    room = _Room()
+    crowds = {id(one.attendees): one.attendees for one in every}  # occurrences of one event share theirs
+    addresses = {who.address for crowd in crowds.values() for who in crowd}
+    if any(_is_beyond(one, LONGEST_ADDRESS) for one in addresses | {one.organizer or "" for one in every}):
+        return _left_out(resource, f"Somebody's address is longer than {LONGEST_ADDRESS} bytes")
+    shown = {key: _cut_names(crowd) for key, crowd in crowds.items()}
+    sizes = {key: _letters_of(crowd) for key, crowd in shown.items()}
+    letters = people = 0
     found: list[Occurrence] = []
-    for one in resource.occurrences:
-        if not room.takes(one):
-            return _left_out(resource, room.trouble) if room.trouble else _beyond(resource, found)
-        found.append(room.cut(one))
-    return replace(resource, occurrences=tuple(found)) if room.has_cut else resource
+    for one in every:
+        cut = _cut(one, shown[id(one.attendees)])
+        letters += sizes[id(one.attendees)] + sum(map(len, _texts(cut))) + len(cut.conference) + len(cut.tzid)
+        people += len(cut.attendees)
+        if letters > MOST_LETTERS or people > MOST_PEOPLE:
+            return _beyond(resource, found)
+        found.append(cut)
+    return resource if all(map(operator.is_, found, every)) else replace(resource, occurrences=tuple(found))
 
 
 def _left_out(resource: Resource, why: str) -> Resource:
@@ -63,67 +73,40 @@ def unfollowed(occurrence: Occurrence) -> Occurrence:
     return replace(occurrence, timing=Timing.UNFOLLOWED) if timed else occurrence
 
 
-class _Room:
-    """What may still be said. Occurrences of one event share their people, who are looked at once."""
-
-    def __init__(self) -> None:
-        self.has_cut = False
-        self.trouble = ""
-        self._left = MOST_LETTERS
-        self._seats = MOST_PEOPLE
-        self._people: tuple[Attendee, ...] | None = None
-        self._shown: tuple[Attendee, ...] = ()
-        self._letters = 0
-
-    def takes(self, one: Occurrence) -> bool:
-        """Whether there is room for it; ``trouble`` says what is wrong with it, if that is why not."""
-        if one.attendees is not self._people:
-            self._look_at(one)
-        if _is_beyond(one.organizer or "", LONGEST_ADDRESS):
-            self.trouble = _NO_ADDRESS
-        said = sum(min(len(text), LONGEST_TEXT) for text in _texts(one))
-        self._left -= self._letters + len(one.conference) + len(one.tzid) + said
-        self._seats -= len(one.attendees)
-        return min(self._left, self._seats) >= 0 and not self.trouble
-
-    def cut(self, one: Occurrence) -> Occurrence:
-        """The same with its texts as short as they are kept."""
-        is_short = len(one.categories) <= MOST_CATEGORIES and max(map(len, _texts(one))) <= LONGEST_TEXT
-        if is_short and self._shown is one.attendees:
-            return one
-        self.has_cut = True
-        return replace(
-            one,
-            title=_cut(one.title),
-            location=_cut(one.location),
-            organizer_name=_cut(one.organizer_name),
-            categories=tuple(map(_cut, one.categories[:MOST_CATEGORIES])),
-            attendees=self._shown,
-        )
-
-    def _look_at(self, one: Occurrence) -> None:
-        self._people = self._shown = one.attendees
-        if any(_is_beyond(who.address, LONGEST_ADDRESS) for who in one.attendees):
-            self.trouble = _NO_ADDRESS
-        if any(len(who.name) > LONGEST_TEXT for who in one.attendees):
-            self._shown = tuple(replace(who, name=_cut(who.name)) for who in one.attendees)
-        self._letters = sum(
-            len(who.address) + len(who.name) + len(who.delegated_to or "") for who in self._shown
-        )
-
-
-_NO_ADDRESS = f"Somebody's address is longer than {LONGEST_ADDRESS} bytes"
-
-
-def _texts(one: Occurrence) -> tuple[str, ...]:
-    return one.title, one.location, one.organizer_name, *one.categories[:MOST_CATEGORIES]
-
-
 def _is_beyond(text: str, most: int) -> bool:
     return len(text) > most or (not text.isascii() and len(text.encode("utf-8", "replace")) > most)
 
 
-def _cut(text: str) -> str:
+def _texts(one: Occurrence) -> tuple[str, ...]:
+    return one.title, one.location, one.organizer_name, *one.categories
+
+
+def _letters_of(crowd: tuple[Attendee, ...]) -> int:
+    return sum(len(who.address) + len(who.name) + len(who.delegated_to or "") for who in crowd)
+
+
+def _cut(one: Occurrence, people: tuple[Attendee, ...]) -> Occurrence:
+    """An occurrence with its texts as short as they are kept, and with these people."""
+    is_short = len(one.categories) <= MOST_CATEGORIES and max(map(len, _texts(one))) <= LONGEST_TEXT
+    if is_short and people is one.attendees:
+        return one
+    return replace(
+        one,
+        title=_shorter(one.title),
+        location=_shorter(one.location),
+        organizer_name=_shorter(one.organizer_name),
+        categories=tuple(map(_shorter, one.categories[:MOST_CATEGORIES])),
+        attendees=people,
+    )
+
+
+def _cut_names(crowd: tuple[Attendee, ...]) -> tuple[Attendee, ...]:
+    if all(len(who.name) <= LONGEST_TEXT for who in crowd):
+        return crowd
+    return tuple(replace(who, name=_shorter(who.name)) for who in crowd)
+
+
+def _shorter(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 

@@ -16,6 +16,7 @@ from icalendar.parser import Contentline
 
 Params = dict[str, str]
 _NONE: Params = {}
+
 MOST_LINES = 105_000
 """Lines one text may have; nothing is read of one that has more."""
 
@@ -26,6 +27,8 @@ _LONGEST_UNUSUAL = 256 * 1024
 """Letters of one text that are handed to the library."""
 
 _LONGEST_PARAMS = 16 * 1024
+"""Letters of one line's parameters that are read as plain."""
+
 _LONGEST_HEAD = 2 * 1024
 """Letters before the value of a malformed line that are looked at."""
 
@@ -194,9 +197,9 @@ class _Taker:
             self._take_unusual(line, keep, broken)
             return
         params = {
-            key.upper(): quoted or bare.strip(" \t")
+            known: quoted or bare.strip(" \t")
             for key, quoted, bare in _PARAM.findall(plain[2])
-            if key.upper() in _KEPT
+            if (known := key.upper()) in _KEPT
         }
         keep(Line(name, params, plain[3]))
 
@@ -211,8 +214,8 @@ class _Taker:
             self._take_malformed(line, keep, broken)
             return
         if name.upper() in self._wanted:
-            said = {str(key).upper(): item for key, item in params.items()}
-            kept = {key: _one(key, item) for key, item in said.items() if key in _KEPT}
+            said = ((str(key).upper(), item) for key, item in params.items())
+            kept = {key: _one(key, item) for key, item in said if key in _KEPT}
             keep(Line(name.upper(), kept, value))
 
     def _take_malformed(self, line: str, keep: Callable[[Line], None], broken: list[str]) -> None:
@@ -229,8 +232,8 @@ class _Taker:
         head, value = (line[:cut], line[cut + 1 :]) if cut >= 0 else (line, "")
         params: Params = {}
         for key, quoted, bare in _LENIENT.findall(head[:_LONGEST_HEAD]):
-            if key.upper() in _KEPT:
-                params.setdefault(key.upper(), quoted or bare.strip('"'))
+            if (known := key.upper()) in _KEPT:
+                params.setdefault(known, quoted or bare.strip('"'))
         keep(Line(name, params, value))
 
 

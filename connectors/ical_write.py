@@ -22,6 +22,7 @@ from connectors.ical_times import Moment, key_of
 from rules.model import Address, Timing
 
 PRODID = "-//rebookd//rebookd 0.1//EN"
+
 LONGEST = 2 * 1024 * 1024
 """Letters of a text that is written anew."""
 

@@ -50,14 +50,15 @@ def calendar_part(
             rows = {row.ref: row for row in calendars.calendars(conn, ref.account)}
             if rows[ref].schedules:
                 return None
-            text = itip_request(resource.raw, recurrence_id, now=now, home_zone=owner.zone)
-            return ("REQUEST", text) if len(text) <= LONGEST else None
-        if intent.do in {Do.RESCHEDULE, COUNTER} and intent.to == occurrence.organizer and slots and me:
+            method, text = "REQUEST", itip_request(resource.raw, recurrence_id, now=now, home_zone=owner.zone)
+        elif intent.do in {Do.RESCHEDULE, COUNTER} and intent.to == occurrence.organizer and slots and me:
             text = _counter(resource.raw, occurrence, slots[0], me, home_zone=owner.zone, now=now)
-            return ("COUNTER", text) if len(text) <= LONGEST else None
+            method = "COUNTER"
+        else:
+            return None
     except ConnectorError:
         return None  # an event too odd to quote is still asked about
-    return None
+    return (method, text) if len(text) <= LONGEST else None
 
 
 def _counter(
