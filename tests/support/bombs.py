@@ -15,8 +15,10 @@ Json = dict[str, Any]
 COUNT = 10_000
 MALLORY = "mallory@acme.example"
 MEGABYTES = 6 * 1024 * 1024
-LONG_TITLE, CROWD, LONG_UID, LONG_ADDRESS, LINES, PARAMETERS, LABELS = range(18, 25)
-"""Beyond those of HOSTILE: what is too long. The first two are of series."""
+TOO_LONG = range(18, 25)
+"""Beyond those of HOSTILE. The first two are of series, the last three only iCalendar can have."""
+
+LONG_TITLE, CROWD, LONG_UID, LONG_ADDRESS, LINES, PARAMETERS, LABELS = TOO_LONG
 
 SOUND = frozenset({5, 9, 10, 11, 14, 15, 16, 17, LONG_TITLE, LABELS})
 """Odd, but meetings all the same, which begin when they say."""

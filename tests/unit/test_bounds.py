@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,15 @@ import pytest
 from connectors import bounds
 from connectors.base import Resource
 from connectors.bounds import bounded
+from connectors.caldav import CalDavConnector
 from rules.model import Address, Attendee, Occurrence, Timing
 from tests.support import hostile
+from tests.support.bombs import LONG
 from tests.support.fake_dav import fake_dav
 from tests.support.meetings import meeting
 from tests.support.offices import World, at
 from tests.support.stores import stores_on
 from tests.support.visitor import RULES
-
-LONG = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=6000))
-"""Which no database makes shorter."""
 
 
 def _resource(*occurrences: Occurrence, uid: str = "kickoff") -> Resource:
@@ -113,8 +111,6 @@ def test_no_database_stumbles_over_what_is_long(tmp_path: Path, where: str, what
 
 def test_an_object_with_a_long_address_is_left_out_and_told(tmp_path: Path) -> None:
     """It is not asked for; the owner hears of it once, and its neighbour is asked about."""
-    from connectors.caldav import CalDavConnector
-
     world = World(tmp_path, RULES)
     with fake_dav() as dav:
         world.calendars["acme"] = CalDavConnector(  # type: ignore[assignment]

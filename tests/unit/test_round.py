@@ -310,6 +310,28 @@ def test_many_unreadable_events_are_told_in_one_mail(world: World) -> None:
     assert world.round(1) == []
 
 
+@pytest.mark.parametrize(("count", "told"), [(2, ["A meeting"] * 2), (12, ["12 meetings"])])
+def test_meetings_that_cannot_be_judged_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, told: list[str]
+) -> None:
+    """One by one, or many in one mail, which names them; once a day, and nobody else is written to."""
+    world = World(tmp_path, RULES)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a rule that cannot be")
+
+    monkeypatch.setattr("daemon.decide.evaluate", fail)
+    for number in range(count):
+        world.put("acme", f"odd-{number}", meeting(f"odd-{number}", 50))
+    assert world.round() == [ME] * len(told)
+    subjects = [str(mail["Subject"]) for _, mail in world.mailer.kept]
+    assert subjects == [f"{one} could not be judged" for one in told]
+    text = "".join(mail.get_body(("plain",)).get_content() for _, mail in world.mailer.kept)
+    assert all(f"odd-{number} (acme)" in text for number in range(count))
+    assert text.count("a rule that cannot be") == count
+    assert world.round(2) == []
+
+
 @pytest.mark.parametrize(("letters", "quoted"), [(1000, True), (900_000, False), (3_000_000, False)])
 def test_a_meeting_with_files_in_it_is_asked_about(world: World, letters: int, quoted: bool) -> None:
     """The mail quotes no megabytes of it: servers would refuse that, and words alone do."""

@@ -11,14 +11,8 @@ from connectors.base import Retryable
 from daemon import steps
 from daemon.engine import Step
 from tests.support.offices import World
+from tests.support.visitor import RULES
 
-RULES = """\
-version: 1
-rules:
-  - name: confirm
-    when: unconfirmed
-    then: [{step: ask, do: confirm, at: 48h before start}]
-"""
 EVERY = timedelta(minutes=5)
 
 
