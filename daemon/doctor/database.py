@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from daemon.doctor.checks import Check, doubtful, fine, refused, wrong
 from daemon.doctor.state import NAME, worked_on
 from daemon.store import migrate, postgresql
-from daemon.store.database import asked, holders
+from daemon.store.database import asked, holders, refuse_unfit
 from daemon.store.errors import StoreError
 from rules.delivery import SLACK
 
@@ -22,6 +22,7 @@ def checks(said: str, now: datetime) -> Iterator[Check]:
     try:
         name = postgresql.shown(postgresql.address(said))
         with asked(said) as conn:
+            refuse_unfit(conn, name)
             yield from present(conn, name)
             yield from fenced(conn, name)
             yield from in_time(conn, now)

@@ -33,7 +33,7 @@ def open_database(said: str, now: datetime, owner: str, *, for_copy: bool = Fals
     identity = ""
     try:
         with engine.execution_options(writing=True).begin() as conn:
-            _look(conn, name)
+            refuse_unfit(conn, name)
             migrate.upgrade(conn, name)
             if not for_copy:
                 moved.refuse(conn, name)
@@ -50,7 +50,8 @@ def open_database(said: str, now: datetime, owner: str, *, for_copy: bool = Fals
     return Store(engine, name, identity, nullcontext(), postgresql.cure)
 
 
-def _look(conn: Connection, name: str) -> None:
+def refuse_unfit(conn: Connection, name: str) -> None:
+    """Make sure that it can hold a state. Raises StoreError with what is needed instead."""
     version = int((conn.dialect.server_version_info or (0,))[0])
     if version < postgresql.OLDEST:
         needed = f"rebookd needs {postgresql.OLDEST} or later: update the server"

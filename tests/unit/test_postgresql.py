@@ -13,6 +13,8 @@ from psycopg import sql
 from sqlalchemy import text
 
 from daemon.config.settings import load
+from daemon.doctor.checks import Finding
+from daemon.doctor.database import checks
 from daemon.store import Store, StoreError, open_store, postgresql
 from daemon.store.errors import StoreAway
 from daemon.store.lock import lock
@@ -202,6 +204,8 @@ def test_a_database_that_cannot_write_every_name_is_refused(server: Server, enco
     try:
         with lock(url), pytest.raises(StoreError, match=f"keeps texts as {encoding}.+ENCODING 'UTF8'"):
             open_store(url, NOW)
+        (told,) = checks(url, NOW)
+        assert (told.finding, told.cure[:13]) == (Finding.PROBLEM, "make another:")
     finally:
         server.drop(name)
 
