@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,11 @@ class Story(World):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Lived once; replaying changes nothing of it."""
-    return Story(tmp_path_factory.mktemp("story"))
+    made = Story(tmp_path_factory.mktemp("story"))
+    yield made
+    made.store.close()  # what later tests have opened anew
 
 
 def told(played: Played) -> list[tuple[str, str, float]]:
